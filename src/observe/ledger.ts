@@ -1,0 +1,65 @@
+// The ledger: received = delivered + held + discarded, in total and per topic, at any moment.
+import type { DiscardReason } from "./discards.ts";
+
+/** What became of the messages of one topic (or of all, or of those under no topic). Counts of messages. */
+export interface Account {
+  received: number;
+  delivered: number;
+  discarded: number;
+  discardsByReason: Map<DiscardReason, number>;
+  /** Messages in batches that were sent again without knowing whether Kafka had them. */
+  possibleDuplicates: number;
+}
+
+/** A fresh account: nothing received. */
+export function openAccount(): Account {
+  return { received: 0, delivered: 0, discarded: 0, discardsByReason: new Map(), possibleDuplicates: 0 };
+}
+
+/** Books `count` messages as received and not yet settled. */
+export function receive(account: Account, count: number): void {
+  account.received += count;
+}
+
+/** Books `count` messages as given up for `reason`. */
+export function discard(account: Account, reason: DiscardReason, count: number): void {
+  account.discarded += count;
+  account.discardsByReason.set(reason, (account.discardsByReason.get(reason) ?? 0) + count);
+}
+
+/** Messages that were received and are neither delivered nor discarded. */
+export function heldIn(account: Account): number {
+  return account.received - account.delivered - account.discarded;
+}
+
+/**
+ * All accounts. Messages under no topic (malformed, of an unknown kind, or beyond `max_topics`) have one of their own.
+ * `unsettled` of the queue is counted apart from this, by message numbers: the two must agree (see `balanced`).
+ */
+export class Ledger {
+  readonly total = openAccount();
+  readonly noTopic = openAccount();
+  readonly #topics = new Map<string, Account>();
+
+  /** The account of a topic, opened when it is first named. */
+  topic(name: string): Account {
+    let account = this.#topics.get(name);
+    if (account === undefined) {
+      account = openAccount();
+      this.#topics.set(name, account);
+    }
+    return account;
+  }
+
+  has(name: string): boolean {
+    return this.#topics.has(name);
+  }
+
+  get topicCount(): number {
+    return this.#topics.size;
+  }
+
+  topics(): IterableIterator<[string, Account]> {
+    return this.#topics.entries();
+  }
+}
