@@ -1,0 +1,122 @@
+// The log: one line per event, on stderr or in a file, in the form its reader wants, with no secret in it.
+import { fstatSync } from "node:fs";
+import pino from "pino";
+import { journalLine, textLine } from "./logFormat.ts";
+import { cleanFields, cleanText } from "./logRedact.ts";
+
+export type LogLevel = "debug" | "info" | "warn" | "error";
+export type LogFormat = "auto" | "text" | "json" | "journal";
+export type LogFields = Record<string, unknown>;
+export type LogFunction = (message: string, fields?: LogFields) => void;
+
+export interface LogSettings {
+  level: LogLevel;
+  format: LogFormat;
+  /** "" is stderr. */
+  file: string;
+}
+
+export interface Log {
+  debug: LogFunction;
+  info: LogFunction;
+  warn: LogFunction;
+  error: LogFunction;
+  /** The same log with `fields` on every line. */
+  child(fields: LogFields): Log;
+  /** Opens the log file anew, after it was moved away (logrotate). Nothing to do on stderr. */
+  reopen(): void;
+  /** Of this log and of all its parents and children. */
+  setLevel(level: LogLevel): void;
+}
+
+/** Where lines go in tests; each is whole and ends in a newline. */
+export interface LogStream {
+  write(line: string): unknown;
+  isTTY?: boolean;
+}
+
+const SEVERITY: Record<LogLevel, number> = { debug: 0, info: 1, warn: 2, error: 3 };
+const STDERR = 2;
+/** A log that cannot be written (disk full) is dropped beyond this, never piled up. */
+const MAX_UNWRITTEN = 1 << 20;
+
+/**
+ * A log as `settings` say. Throws what opening the file throws. A line that cannot be written is lost, in silence:
+ * the log must never stop the daemon.
+ */
+export function createLogger(settings: LogSettings, stream?: LogStream, env = process.env): Log {
+  const { sink, reopen } = stream === undefined ? openSink(settings.file) : { sink: stream, reopen: () => {} };
+  const terminal = stream === undefined ? settings.file === "" && process.stderr.isTTY === true : stream.isTTY === true;
+  const format = settings.format === "auto" ? autoFormat(settings.file, terminal, env) : settings.format;
+  const output = formatted(format, sink, terminal && env.NO_COLOR === undefined);
+  const lines = pino(
+    {
+      level: "debug",
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      // Errors are plain values by then; pino's own serializer would change their type.
+      serializers: { err: (value) => value },
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    output,
+  );
+  return logOf(lines, { threshold: SEVERITY[settings.level] }, reopen);
+}
+
+function logOf(lines: pino.Logger, shared: { threshold: number }, reopen: () => void): Log {
+  const at =
+    (level: LogLevel): LogFunction =>
+    (message, fields) => {
+      if (SEVERITY[level] < shared.threshold) return;
+      const stacks = shared.threshold === SEVERITY.debug;
+      if (fields === undefined) lines[level](cleanText(message));
+      else lines[level](cleanFields(fields, stacks), cleanText(message));
+    };
+  return {
+    debug: at("debug"),
+    info: at("info"),
+    warn: at("warn"),
+    error: at("error"),
+    child: (fields) => logOf(lines.child(cleanFields(fields, false)), shared, reopen),
+    reopen,
+    setLevel: (level) => {
+      shared.threshold = SEVERITY[level];
+    },
+  };
+}
+
+function openSink(file: string): { sink: LogStream; reopen: () => void } {
+  const target = file === "" ? STDERR : file;
+  const sink = pino.destination({ dest: target, sync: true, mkdir: false, maxLength: MAX_UNWRITTEN, mode: 0o640 });
+  sink.on("error", () => {});
+  return { sink, reopen: () => (file === "" ? undefined : sink.reopen()) };
+}
+
+function autoFormat(file: string, terminal: boolean, env: NodeJS.ProcessEnv): Exclude<LogFormat, "auto"> {
+  if (terminal) return "text";
+  return file === "" && isJournal(env.JOURNAL_STREAM) ? "journal" : "json";
+}
+
+/** JOURNAL_STREAM is inherited by children whose stderr goes elsewhere, so device and inode must be those of stderr. */
+function isJournal(journal: string | undefined): boolean {
+  if (journal === undefined) return false;
+  try {
+    const { dev, ino } = fstatSync(STDERR);
+    return journal === `${dev}:${ino}`;
+  } catch {
+    return false;
+  }
+}
+
+function formatted(format: Exclude<LogFormat, "auto">, sink: LogStream, colour: boolean): LogStream {
+  switch (format) {
+    case "json":
+      return sink;
+    case "journal":
+      return { write: (line) => sink.write(journalLine(line)) };
+    case "text": {
+      const pretty = textLine(colour);
+      return { write: (line) => sink.write(pretty(line)) };
+    }
+  }
+}
