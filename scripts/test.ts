@@ -1,0 +1,79 @@
+// Runs everything that shows whether bruce works; the last line counts it all: `N passed, N failed`.
+// Arguments go to `bun test` as they are (`npm test -- test/wire`, `--randomize`, `--seed=7`); with a path among them only
+// that is run, without the checks.
+import { spawn } from "node:child_process";
+import { readdirSync, statSync } from "node:fs";
+
+interface Outcome {
+  passed: number;
+  failed: number;
+}
+
+const root = new URL("..", import.meta.url).pathname;
+const given = process.argv.slice(2);
+const paths = given.filter((argument, at) => !argument.startsWith("-") && given[at - 1] !== "-t");
+
+const outcomes: Outcome[] = [];
+if (paths.length === 0) outcomes.push(await step("check"));
+const build = executableIsStale() ? await step("build") : undefined;
+if (build !== undefined) outcomes.push(build);
+if (build?.failed !== 1) {
+  if (paths.length > 0) {
+    outcomes.push(await suite("selected tests", paths.some((path) => path.includes("e2e")) ? 600 : 60, []));
+  } else {
+    outcomes.push(await suite("unit tests", 60, ["--path-ignore-patterns=test/e2e/**", "./test"]));
+    outcomes.push(await suite("end-to-end tests", 600, ["./test/e2e"]));
+  }
+}
+
+const total = { passed: 0, failed: 0 };
+for (const { passed, failed } of outcomes) {
+  total.passed += passed;
+  total.failed += failed;
+}
+process.exitCode = total.failed === 0 ? 0 : 1;
+process.stdout.write(`${total.passed} passed, ${total.failed} failed\n`);
+
+/** One of the other scripts, which counts as one test. */
+async function step(name: "check" | "build"): Promise<Outcome> {
+  const { code } = await run([`scripts/${name}.ts`]);
+  return code === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
+}
+
+/** One run of `bun test`; the timeout is in seconds, for each test. A timeout in bunfig.toml would be ignored. */
+async function suite(name: string, timeout: number, args: string[]): Promise<Outcome> {
+  process.stderr.write(`\n${name}\n`);
+  const { code, output } = await run(["test", "--no-orphans", `--timeout=${timeout * 1000}`, ...args, ...given]);
+  const passed = count(output, "pass");
+  const failed = count(output, "fail");
+  // Bun reports what breaks outside a test in its exit code only, and finding no test at all is no success.
+  const unseen = failed === 0 && (code !== 0 || passed === 0) ? 1 : 0;
+  if (unseen > 0) process.stderr.write(`${name}: ${code === 0 ? "nothing ran" : `bun test exited with ${code}`}\n`);
+  return { passed, failed: failed + unseen };
+}
+
+/** Bun's summary has a line ` 12 pass` or ` 1 fail`, on stderr. */
+function count(output: string, word: "pass" | "fail"): number {
+  return Number(output.match(new RegExp(`^ *(\\d+) ${word}$`, "m"))?.[1] ?? 0);
+}
+
+/** Runs Bun in the root of the tree, passes its output on, and gives what it said on stderr. */
+function run(args: string[]): Promise<{ code: number | null; output: string }> {
+  const child = spawn(process.execPath, args, { cwd: root, stdio: ["ignore", process.stderr, "pipe"] });
+  let output = "";
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    output += text;
+    process.stderr.write(text);
+  });
+  return new Promise((resolve, reject) => {
+    child.on("error", reject).on("close", (code) => resolve({ code, output: Bun.stripANSI(output) }));
+  });
+}
+
+/** Whether a source is newer than dist/bruce. A deleted one shows in the time of its directory. */
+function executableIsStale(): boolean {
+  const built = statSync(`${root}dist/bruce`, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  const sources = ["package.json", "package-lock.json", "scripts/build.ts", "src"];
+  for (const entry of readdirSync(`${root}src`, { recursive: true })) sources.push(`src/${entry}`);
+  return sources.some((path) => statSync(root + path).mtimeMs > built);
+}
