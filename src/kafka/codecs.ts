@@ -1,0 +1,55 @@
+// Compression of record batches: which codecs there are, their ids on the wire, and how to run them.
+import { gunzipSync, zstdDecompressSync } from "node:zlib";
+
+export type Codec = "none" | "gzip" | "snappy" | "lz4" | "zstd";
+
+/** Codec ids as in the low three bits of a RecordBatch's attributes (Kafka protocol, RecordBatch). */
+export const codecIds: Readonly<Record<Codec, number>> = { none: 0, gzip: 1, snappy: 2, lz4: 3, zstd: 4 };
+
+/** What one batch may grow to when it is decompressed, unless told otherwise: a small batch can hold a bomb. */
+const DEFAULT_MAX_SIZE = 256 * 1024 * 1024;
+
+/** Compresses `bytes`. `level` is clamped to what the codec knows: 1 to 9 for gzip, 1 to 22 for zstd. */
+export function compress(codec: Codec, level: number, bytes: Uint8Array): Uint8Array {
+  switch (codec) {
+    case "none":
+      return bytes;
+    case "gzip":
+      return Bun.gzipSync(bytes as Uint8Array<ArrayBuffer>, { level: clamp(level, 9) as GzipLevel });
+    case "zstd":
+      return Bun.zstdCompressSync(bytes as Uint8Array<ArrayBuffer>, { level: clamp(level, 22) });
+    case "snappy":
+    case "lz4":
+      throw new Error(`compression codec ${codec} is not supported yet: use "zstd", "gzip" or "none"`);
+  }
+}
+
+/** Reverses compress(). Throws an Error when the bytes are damaged or would grow beyond `maxSize` bytes. */
+export function decompress(codecId: number, bytes: Uint8Array, maxSize = DEFAULT_MAX_SIZE): Uint8Array {
+  switch (codecId) {
+    case codecIds.none:
+      return bytes;
+    case codecIds.gzip:
+      requireFrame(bytes);
+      return gunzipSync(bytes, { maxOutputLength: maxSize });
+    case codecIds.zstd:
+      requireFrame(bytes);
+      return zstdDecompressSync(bytes, { maxOutputLength: maxSize });
+    case codecIds.snappy:
+    case codecIds.lz4:
+      throw new Error(`compression codec ${codecId === codecIds.snappy ? "snappy" : "lz4"} is not supported yet`);
+    default:
+      throw new Error(`there is no compression codec ${codecId}`);
+  }
+}
+
+type GzipLevel = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9;
+
+function clamp(level: number, max: number): number {
+  return Math.min(Math.max(Math.trunc(level), 1), max);
+}
+
+/** zlib takes no bytes at all for an empty result; a compressed batch always has a frame. */
+function requireFrame(bytes: Uint8Array): void {
+  if (bytes.length === 0) throw new Error("a compressed batch has no bytes");
+}
