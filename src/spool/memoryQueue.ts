@@ -1,0 +1,132 @@
+// The queue in memory alone: a ring between the threads, message numbers, and settlement by block.
+import type { Block } from "./block.ts";
+import type { MessageNumbers } from "./numbers.ts";
+import type { QueueLink, QueueReader, QueueWriter } from "./queue.ts";
+import { createRingMemory, RingReader, RingWriter } from "./ring.ts";
+
+/** The writing side, for the input thread. `wake` must reach `MemoryQueue.wake` on the other thread. */
+export function openMemoryQueueWriter(memory: SharedArrayBuffer, wake: () => void): QueueWriter {
+  const ring = new RingWriter(memory, wake);
+  let next = ring.writtenMessages + 1;
+  return {
+    largest: ring.largest,
+    append(source, receivedAt, bytes, start, end, count) {
+      if (!ring.append(next, count, source, receivedAt, bytes, start, end)) return 0;
+      const first = next;
+      next += count;
+      return first;
+    },
+  };
+}
+
+interface Span {
+  firstNumber: number;
+  count: number;
+  unsettled: number;
+}
+
+/** The reading side. `capacity`: bytes that may wait between the two threads. */
+export class MemoryQueue implements QueueReader, QueueLink {
+  readonly memory: SharedArrayBuffer;
+  readonly #ring: RingReader;
+  #taken = 0;
+  #settled = 0;
+  /** Blocks that were read and are not settled in full (nor are all before them), ascending, from #head on. */
+  #spans: Span[] = [];
+  #head = 0;
+  #waiting = false;
+  #onReadable: () => void = () => {};
+  #onRoom: () => void = () => {};
+
+  constructor(capacity: number) {
+    this.memory = createRingMemory(capacity);
+    this.#ring = new RingReader(this.memory, () => this.#onRoom());
+  }
+
+  read(): Block | undefined {
+    const block = this.#ring.read();
+    this.#waiting = block === undefined;
+    if (block === undefined) return undefined;
+    this.#taken += block.count;
+    this.#spans.push({ firstNumber: block.firstNumber, count: block.count, unsettled: block.count });
+    return block;
+  }
+
+  release(): void {
+    this.#ring.release();
+  }
+
+  onReadable(callback: () => void): void {
+    this.#onReadable = callback;
+  }
+
+  onRoom(callback: () => void): void {
+    this.#onRoom = callback;
+  }
+
+  wake(): void {
+    if (!this.#waiting) return;
+    this.#waiting = false;
+    this.#onReadable();
+  }
+
+  settle(numbers: MessageNumbers): void {
+    if (numbers.count === 0) return;
+    const spans = this.#spans;
+    let index = this.#spanOf(numbers.first);
+    let span = spans[index];
+    let end = span === undefined ? 0 : span.firstNumber + span.count;
+    numbers.forEach((number) => {
+      while (span !== undefined && number >= end) {
+        span = spans[++index];
+        end = span === undefined ? 0 : span.firstNumber + span.count;
+      }
+      // Only a defect gets here; going on would let the ledger drift in silence.
+      if (span === undefined || number < span.firstNumber || span.unsettled === 0) {
+        throw new RangeError(`message ${number} is settled twice, or was never read`);
+      }
+      span.unsettled--;
+    });
+    this.#settled += numbers.count;
+    while (spans[this.#head]?.unsettled === 0) this.#head++;
+    if (this.#head > 1024 && this.#head * 2 > spans.length) {
+      this.#spans = spans.slice(this.#head);
+      this.#head = 0;
+    } else if (this.#head === spans.length) {
+      spans.length = 0;
+      this.#head = 0;
+    }
+  }
+
+  get written(): number {
+    return this.#ring.writtenMessages;
+  }
+
+  get taken(): number {
+    return this.#taken;
+  }
+
+  get settled(): number {
+    return this.#settled;
+  }
+
+  get unsettled(): number {
+    return this.written - this.#settled;
+  }
+
+  get bytesWaiting(): number {
+    return this.#ring.bytesWaiting;
+  }
+
+  /** The index of the span that holds `number`, or where it would be. */
+  #spanOf(number: number): number {
+    let low = this.#head;
+    let high = this.#spans.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if ((this.#spans[middle] as Span).firstNumber <= number) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+}

@@ -1,0 +1,99 @@
+// The message numbers of one batch, delta-coded: about a byte each.
+
+const FIRST_CAPACITY = 64;
+/** The most bytes one varint of a number up to 2^53 takes. */
+const MAX_VARINT = 8;
+
+/** Ascending message numbers. The first is kept as it is, the others as varints (7 bits a byte) of the difference. */
+export class MessageNumbers {
+  #deltas = new Uint8Array(FIRST_CAPACITY);
+  #length = 0;
+  #count = 0;
+  #first = 0;
+  #last = 0;
+
+  /** Appends a number greater than the last. Called per message. */
+  append(number: number): void {
+    if (this.#count === 0) {
+      this.#first = number;
+    } else {
+      let delta = number - this.#last;
+      if (!(delta > 0)) throw new RangeError(`message number ${number} does not follow ${this.#last}`);
+      if (this.#length + MAX_VARINT > this.#deltas.length) this.#grow();
+      while (delta >= 128) {
+        this.#deltas[this.#length++] = (delta % 128) + 128; // not `&`: a delta may exceed 32 bits
+        delta = Math.floor(delta / 128);
+      }
+      this.#deltas[this.#length++] = delta;
+    }
+    this.#last = number;
+    this.#count++;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** 0 when there is none. */
+  get first(): number {
+    return this.#first;
+  }
+
+  /** 0 when there is none. */
+  get last(): number {
+    return this.#last;
+  }
+
+  /** The memory that the numbers take. */
+  get byteLength(): number {
+    return this.#deltas.length;
+  }
+
+  /** Calls back with every number, ascending. */
+  forEach(callback: (number: number, index: number) => void): void {
+    if (this.#count === 0) return;
+    const deltas = this.#deltas;
+    const end = this.#length;
+    let number = this.#first;
+    let index = 0;
+    callback(number, index++);
+    for (let at = 0; at < end; ) {
+      let byte = deltas[at++] as number;
+      let delta = byte;
+      if (byte >= 128) {
+        delta = byte - 128;
+        let scale = 128;
+        do {
+          byte = deltas[at++] as number;
+          delta += (byte % 128) * scale;
+          scale *= 128;
+        } while (byte >= 128);
+      }
+      number += delta;
+      callback(number, index++);
+    }
+  }
+
+  /** A copy of those with an index in [fromIndex, toIndex). */
+  slice(fromIndex: number, toIndex: number): MessageNumbers {
+    const part = new MessageNumbers();
+    this.forEach((number, index) => {
+      if (index >= fromIndex && index < toIndex) part.append(number);
+    });
+    return part;
+  }
+
+  /** Forgets all of them, and keeps the memory for the next. */
+  clear(): void {
+    this.#length = 0;
+    this.#count = 0;
+    this.#first = 0;
+    this.#last = 0;
+  }
+
+  #grow(): void {
+    const larger = new Uint8Array(this.#deltas.length * 2);
+    larger.set(this.#deltas);
+    this.#deltas = larger;
+  }
+}

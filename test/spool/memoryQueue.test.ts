@@ -1,0 +1,98 @@
+// The memory queue numbers messages without gaps and knows at any moment how many are unsettled.
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { MemoryQueue, openMemoryQueueWriter } from "../../src/spool/memoryQueue.ts";
+import { MessageNumbers } from "../../src/spool/numbers.ts";
+
+function numbersOf(values: number[]): MessageNumbers {
+  const numbers = new MessageNumbers();
+  for (const value of values) numbers.append(value);
+  return numbers;
+}
+
+const FRAMES = Buffer.alloc(64, 7);
+
+test("messages settled in any order leave nothing unsettled", () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 30 }),
+      fc.integer({ min: 1, max: 5 }),
+      fc.infiniteStream(fc.nat(4)),
+      (counts, partitions, choice) => {
+        const queue = new MemoryQueue(100_000);
+        const writer = openMemoryQueueWriter(queue.memory, () => {});
+        const batches = Array.from({ length: partitions }, () => new MessageNumbers());
+        let expected = 1;
+        for (const count of counts) {
+          expect(writer.append(3, 12, FRAMES, 0, 8, count)).toBe(expected);
+          const block = queue.read();
+          expect([block?.firstNumber, block?.count, block?.source, block?.receivedAt]).toEqual([
+            expected,
+            count,
+            3,
+            12,
+          ]);
+          queue.release();
+          for (let i = 0; i < count; i++) {
+            const batch = batches[(choice.next().value as number) % partitions] as MessageNumbers;
+            batch.append(expected + i);
+            if (batch.count < 30) continue;
+            queue.settle(batch);
+            batch.clear();
+          }
+          expected += count;
+        }
+        const rest = batches.reduce((sum, batch) => sum + batch.count, 0);
+        expect(queue.unsettled).toBe(rest);
+        for (const batch of batches.reverse()) queue.settle(batch);
+        expect([queue.written, queue.taken, queue.settled, queue.unsettled]).toEqual([
+          expected - 1,
+          expected - 1,
+          expected - 1,
+          0,
+        ]);
+      },
+    ),
+  );
+});
+
+test("a full queue takes nothing, numbers nothing, and says when there is room", () => {
+  const queue = new MemoryQueue(240);
+  const writer = openMemoryQueueWriter(queue.memory, () => {});
+  let rooms = 0;
+  queue.onRoom(() => rooms++);
+  expect(writer.append(0, 0, FRAMES, 0, 64, 1)).toBe(1);
+  expect(writer.append(0, 0, FRAMES, 0, 64, 1)).toBe(2);
+  expect(writer.append(0, 0, FRAMES, 0, 64, 1)).toBe(0);
+  expect(queue.bytesWaiting).toBe(128);
+  expect(queue.read()?.firstNumber).toBe(1);
+  queue.release();
+  expect(rooms).toBe(1);
+  expect(writer.append(0, 0, FRAMES, 0, 64, 1)).toBe(3);
+  expect(queue.written).toBe(3);
+});
+
+test("the reader is called back once after it found nothing", () => {
+  const queue = new MemoryQueue(1000);
+  const writer = openMemoryQueueWriter(queue.memory, () => queue.wake());
+  let readable = 0;
+  queue.onReadable(() => readable++);
+  queue.wake();
+  expect(readable).toBe(0);
+  expect(queue.read()).toBeUndefined();
+  writer.append(0, 0, FRAMES, 0, 64, 1);
+  writer.append(0, 0, FRAMES, 0, 64, 1);
+  queue.wake();
+  expect(readable).toBe(1);
+});
+
+test("settling a message twice, or one never read, is a defect that shows", () => {
+  const queue = new MemoryQueue(1000);
+  const writer = openMemoryQueueWriter(queue.memory, () => {});
+  writer.append(0, 0, FRAMES, 0, 64, 1);
+  expect(() => queue.settle(numbersOf([1]))).toThrow(RangeError);
+  queue.read();
+  queue.release();
+  queue.settle(numbersOf([1]));
+  expect(() => queue.settle(numbersOf([1]))).toThrow(RangeError);
+});
