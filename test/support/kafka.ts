@@ -1,0 +1,158 @@
+// A real Kafka for tests and benchmarks: one node or three (KRaft), free ports, a temporary directory.
+import { randomBytes } from "node:crypto";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type KafkaVersion, kafkaJars } from "./kafkaJars.ts";
+import { type KafkaNode, prepareNode } from "./kafkaNode.ts";
+import { freePorts } from "./kafkaPorts.ts";
+import { addPartitions, type ClusterView, createTopic, deleteTopic, metadata, type TopicView } from "./kafkaRequests.ts";
+import { askKafka } from "./kafkaSocket.ts";
+
+export interface KafkaOptions {
+  version?: KafkaVersion;
+  nodes?: 1 | 3;
+  /** server.properties beside or instead of those here. */
+  properties?: Record<string, string>;
+}
+
+export interface Kafka {
+  readonly version: KafkaVersion;
+  readonly clusterId: string;
+  /** "127.0.0.1:PORT", of all nodes, with commas between. */
+  readonly bootstrap: string;
+  /** Ids 1, 2 and 3. The addresses stay over a restart. */
+  readonly brokers: readonly { id: number; host: string; port: number; readonly pid: number | undefined }[];
+  /** SIGKILL. Each of these resolves when it is done. */
+  kill(id: number): Promise<void>;
+  /** An orderly shutdown; the leaders move first where there are other nodes. */
+  stop(id: number): Promise<void>;
+  /** Same port, same data. Resolves when the node answers as a member of the cluster. */
+  start(id: number): Promise<void>;
+  /** SIGSTOP: the connections stay open, and nothing is answered. */
+  pause(id: number): void;
+  resume(id: number): void;
+  /** Resolves when every running node names a leader for each partition. */
+  createTopic(name: string, partitions?: number, replication?: number, config?: Record<string, string>): Promise<void>;
+  deleteTopic(name: string): Promise<void>;
+  addPartitions(name: string, total: number): Promise<void>;
+  /** What a running node says of the topic now; undefined when it does not exist. */
+  describe(name: string): Promise<TopicView | undefined>;
+  /** Kills all nodes and removes their data. */
+  close(): Promise<void>;
+}
+
+/** Takes about 8 s with one node. Throws when Java or Maven is missing, with the line that installs them. */
+export async function startKafka({ version = "4.1.0", nodes: count = 1, properties = {} }: KafkaOptions = {}): Promise<Kafka> {
+  const jars = kafkaJars(version);
+  const directory = mkdtempSync(join(tmpdir(), "bruce-kafka-"));
+  // A leading "-" would look like an option to the tool that formats.
+  const clusterId = `K${randomBytes(16).toString("base64url").slice(1)}`;
+  const ports = await freePorts(2 * count);
+  const voters = ports.slice(count).map((port, at) => `${at + 1}@127.0.0.1:${port}`);
+  const nodes: KafkaNode[] = [];
+
+  const close = async () => {
+    await Promise.all(nodes.map((node) => node.end("SIGKILL")));
+    rmSync(directory, { recursive: true, force: true });
+  };
+  try {
+    const prepared = ports.slice(0, count).map((port, at) => {
+      const id = at + 1;
+      const own = join(directory, `node-${id}`);
+      mkdirSync(own);
+      const settings = { ...nodeProperties(id, port, Number(ports[count + at]), voters), ...properties };
+      const heap = count === 1 ? "1g" : "512m";
+      return prepareNode({ id, port, directory: own, jars, clusterId, properties: settings, heap });
+    });
+    nodes.push(...(await Promise.all(prepared)));
+    await Promise.all(nodes.map((node) => node.start(() => sees(node, count))));
+  } catch (error) {
+    await close();
+    throw error;
+  }
+
+  const node = (id: number) => {
+    const found = nodes.find((each) => each.id === id);
+    if (found === undefined) throw new Error(`Kafka has no node ${id}`);
+    return found;
+  };
+  const running = () => nodes.filter(({ pid }) => pid !== undefined);
+  const anyone = () => {
+    const [first] = running();
+    if (first === undefined) throw new Error("no node of Kafka runs");
+    return first;
+  };
+  const settled = async (name: string, partitions: number | undefined) => {
+    await Promise.all(running().map((each) => until(async () => isSettled(await describe(each, name), partitions))));
+  };
+
+  return {
+    version,
+    clusterId,
+    bootstrap: nodes.map(({ host, port }) => `${host}:${port}`).join(),
+    brokers: nodes,
+    kill: (id) => node(id).end("SIGKILL"),
+    stop: (id) => node(id).end("SIGTERM"),
+    start: (id) => node(id).start(() => sees(node(id), 1)),
+    pause: (id) => node(id).signal("SIGSTOP"),
+    resume: (id) => node(id).signal("SIGCONT"),
+    async createTopic(name, partitions = 1, replication = 1, config = {}) {
+      await askKafka(anyone(), createTopic({ name, partitions, replication, config }));
+      await settled(name, partitions);
+    },
+    async deleteTopic(name) {
+      await askKafka(anyone(), deleteTopic(name));
+      await settled(name, undefined);
+    },
+    async addPartitions(name, total) {
+      await askKafka(anyone(), addPartitions(name, total));
+      await settled(name, total);
+    },
+    describe: (name) => describe(anyone(), name),
+    close,
+  };
+}
+
+function nodeProperties(id: number, port: number, controllerPort: number, voters: string[]): Record<string, string> {
+  const replicas = String(voters.length);
+  return {
+    "process.roles": "broker,controller",
+    "node.id": String(id),
+    "controller.quorum.voters": voters.join(),
+    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
+    "advertised.listeners": `PLAINTEXT://127.0.0.1:${port}`,
+    "controller.listener.names": "CONTROLLER",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "inter.broker.listener.name": "PLAINTEXT",
+    "offsets.topic.replication.factor": replicas,
+    "transaction.state.log.replication.factor": replicas,
+    "transaction.state.log.min.isr": "1",
+    "auto.create.topics.enable": "false",
+  };
+}
+
+/** Whether the node answers, counts itself among the living, and sees at least that many of them. */
+async function sees(node: KafkaNode, count: number): Promise<boolean> {
+  const view = await askKafka(node, metadata([])).catch((): ClusterView | undefined => undefined);
+  return view !== undefined && view.brokers.length >= count && view.brokers.some(({ id }) => id === node.id);
+}
+
+async function describe(node: KafkaNode, name: string): Promise<TopicView | undefined> {
+  const { topics } = await askKafka(node, metadata([name]));
+  return topics.find(({ errorCode, name: found }) => found === name && errorCode === 0);
+}
+
+/** `partitions` undefined: the topic is gone. */
+function isSettled(topic: TopicView | undefined, partitions: number | undefined): boolean {
+  if (topic === undefined || partitions === undefined) return topic === undefined && partitions === undefined;
+  return topic.partitions.length === partitions && topic.partitions.every(({ leader }) => leader >= 0);
+}
+
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 30_000;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error("Kafka did not get there in 30 s");
+    await Bun.sleep(20); // the nodes learn of it each in their own time, and tell nobody
+  }
+}
