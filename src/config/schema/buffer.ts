@@ -1,0 +1,51 @@
+// The settings about where messages wait.
+import { duration, integer, size, text, wordOr } from "../kinds.ts";
+import type { Table, Tables } from "./key.ts";
+
+const MB = 1024 * 1024;
+
+export const buffer: Table<Tables["buffer"]> = {
+  about: "Where messages wait until Kafka has them.",
+  keys: {
+    path: {
+      kind: text("the path of a directory", { empty: false }),
+      default: { from: (places) => places.state },
+      about: "The directory of the disk buffer; of no effect while `disk` is 0.",
+    },
+    disk: {
+      kind: size("0", "1048576g"),
+      default: 0,
+      about: "How much disk waiting messages may take; 0 keeps them in memory only.",
+    },
+    memory: {
+      kind: size("16m", "64g"),
+      default: 128 * MB,
+      about: "How much memory messages may take, whatever the backlog. bruce itself needs up to 100m more.",
+    },
+    segment: {
+      kind: size("1m", "1g"),
+      default: 64 * MB,
+      about: "How large one file of the disk buffer gets; of no effect while `disk` is 0.",
+    },
+    sync: {
+      kind: wordOr(["always", "never"], duration("1ms", "1h")),
+      default: 1000,
+      about: "How often to force messages to the disk; of no effect while `disk` is 0.",
+    },
+    minFreeDisk: {
+      kind: size("0", "1048576g"),
+      default: 256 * MB,
+      about: "How much of the volume always to leave free; of no effect while `disk` is 0.",
+    },
+    held: {
+      kind: size("0", "1048576g"),
+      default: 1024 * MB,
+      about: "How much of `disk` topics that cannot be delivered may take; of no effect while `disk` is 0.",
+    },
+    maxTopics: {
+      kind: integer(1, 1_000_000),
+      default: 10_000,
+      about: "How many topics may be written to; messages of any more are discarded, since anyone may make up names.",
+    },
+  },
+};
