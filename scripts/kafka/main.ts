@@ -21,7 +21,11 @@ if (version === undefined || nodes === undefined) {
   process.exitCode = 2;
 } else {
   const properties = Object.fromEntries(values.set.map((pair) => pair.split(/=(.*)/s).slice(0, 2) as [string, string]));
-  const kafka = await startKafka({ version, nodes, properties: { "auto.create.topics.enable": "true", ...properties } });
+  const kafka = await startKafka({
+    version,
+    nodes,
+    properties: { "auto.create.topics.enable": "true", ...properties },
+  });
   for (const topic of values.topic) {
     const [name = "", partitions = "1"] = topic.split(":");
     await kafka.createTopic(name, Number(partitions), nodes);

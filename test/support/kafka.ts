@@ -6,7 +6,14 @@ import { join } from "node:path";
 import { type KafkaVersion, kafkaJars } from "./kafkaJars.ts";
 import { type KafkaNode, prepareNode } from "./kafkaNode.ts";
 import { freePorts } from "./kafkaPorts.ts";
-import { addPartitions, type ClusterView, createTopic, deleteTopic, metadata, type TopicView } from "./kafkaRequests.ts";
+import {
+  addPartitions,
+  type ClusterView,
+  createTopic,
+  deleteTopic,
+  metadata,
+  type TopicView,
+} from "./kafkaRequests.ts";
 import { askKafka } from "./kafkaSocket.ts";
 
 export interface KafkaOptions {
@@ -43,7 +50,11 @@ export interface Kafka {
 }
 
 /** Takes about 8 s with one node. Throws when Java or Maven is missing, with the line that installs them. */
-export async function startKafka({ version = "4.1.0", nodes: count = 1, properties = {} }: KafkaOptions = {}): Promise<Kafka> {
+export async function startKafka({
+  version = "4.1.0",
+  nodes: count = 1,
+  properties = {},
+}: KafkaOptions = {}): Promise<Kafka> {
   const jars = kafkaJars(version);
   const directory = mkdtempSync(join(tmpdir(), "bruce-kafka-"));
   // A leading "-" would look like an option to the tool that formats.

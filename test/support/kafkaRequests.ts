@@ -105,7 +105,11 @@ export function addPartitions(name: string, total: number): Question<void> {
   return {
     apiKey: 37,
     apiVersion: 0,
-    write: (to) => to.array([name], () => to.string(name).int32(total).nullArray()).int32(30_000).bool(false),
+    write: (to) =>
+      to
+        .array([name], () => to.string(name).int32(total).nullArray())
+        .int32(30_000)
+        .bool(false),
     read: (from) => {
       from.int32(); // throttle time
       from.array(() => {
@@ -122,9 +126,11 @@ export function listOffset(topic: string, partition: number, which: "first" | "e
     apiKey: 2,
     apiVersion: 1,
     write: (to) =>
-      to.int32(-1).array([topic], () =>
-        to.string(topic).array([partition], () => to.int32(partition).int64(which === "first" ? -2 : -1)),
-      ),
+      to
+        .int32(-1)
+        .array([topic], () =>
+          to.string(topic).array([partition], () => to.int32(partition).int64(which === "first" ? -2 : -1)),
+        ),
     read: (from) => {
       const offsets = from.array(() => {
         from.string();
@@ -149,7 +155,9 @@ export function fetchRecords(topic: string, partition: number, offset: bigint, m
       // Replica, longest wait, fewest bytes, most bytes, isolation level, session id and epoch (none).
       to.int32(-1).int32(1000).int32(1).int32(maxBytes).int8(0).int32(0).int32(-1);
       to.array([topic], () =>
-        to.string(topic).array([partition], () => to.int32(partition).int32(-1).int64(offset).int64(-1).int32(maxBytes)),
+        to
+          .string(topic)
+          .array([partition], () => to.int32(partition).int32(-1).int64(offset).int64(-1).int32(maxBytes)),
       );
       to.int32(0); // forgotten topics
     },
