@@ -15,7 +15,8 @@ export function expand(text: string, env: Environment, secret: boolean): Expansi
   const expanded = text.replace(/\$\$|\$\{([^}]*)(\}?)/g, (match, name: string | undefined, end: string) => {
     if (name === undefined) return "$";
     if (end === "" || !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
-      problem ??= '"${" must be followed by the name of a variable and a closing brace; a dollar by itself is written "$$"';
+      problem ??=
+        '"${" must be followed by the name of a variable and a closing brace; a dollar by itself is written "$$"';
       return "";
     }
     const value = env[name];

@@ -24,8 +24,8 @@ export function nearest(wrong: string, names: Iterable<string>): string | undefi
   const plain = (name: string): string => name.toLowerCase().replace(/[-_]/g, "");
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(wrong.length / 3)) + 1;
-  // Nobody misspells a word of a hundred letters, and comparing it would cost its length squared.
-  if (wrong.length > 100) return undefined;
+  // Any letter is near to any other; and a word of a hundred would cost its length squared.
+  if (wrong.length < 2 || wrong.length > 100) return undefined;
   for (const name of names) {
     const steps = distance(plain(wrong), plain(name));
     if (steps >= bestDistance) continue;

@@ -1,0 +1,98 @@
+// The reference of the settings as Markdown, and the example with every default, from the schema.
+import { alternatives } from "../src/config/kinds.ts";
+import { defaultPlaces } from "../src/config/places.ts";
+import { defaultOf, RULE, SCHEMA, type SchemaKey } from "../src/config/schema.ts";
+import { isUnsupported, unsupportedValues } from "../src/config/unsupported.ts";
+
+const places = defaultPlaces({ env: {}, uid: 0 });
+
+const INTRODUCTION = `# Configuration
+
+<!-- Made from the schema in src/config by \`npm run docs\`: change it there. -->
+
+\`bruce serve -c FILE\` reads one TOML file; without \`-c\`, \`/etc/bruce/bruce.toml\` (root) or
+\`$XDG_CONFIG_HOME/bruce/bruce.toml\`, which is \`~/.config/bruce/bruce.toml\` (anyone else), if it is there. Every
+setting has a default, so a file with only \`[kafka] brokers\` is complete. [bruce.toml](bruce.toml) has them all.
+
+\`bruce check FILE\` names everything that is wrong in a file, each with its line, or prints all the settings it comes to.
+
+- **Sizes** are strings such as \`"64k"\`, \`"128m"\`, \`"4g"\` (powers of 1024), or plain bytes.
+- **Durations** are strings such as \`"500ms"\`, \`"30s"\`, \`"15m"\`, \`"24h"\`, or \`"0"\`.
+- **\`\${NAME}\`** in a string is taken from the environment; it is an error if it is not set. \`$$\` is a dollar.
+- **\`--set KEY=VALUE\`** goes over the file, once for each setting: \`--set batch.linger=5ms\`,
+  \`--set 'topics."a.b".codec=gzip'\`. The value is TOML, or else a string.
+- **Default paths** are those of root. For anyone else sockets are in \`$XDG_RUNTIME_DIR/bruce\` (without it, in
+  \`bruce-UID\` in the temporary directory) and the buffer is in \`$XDG_STATE_HOME/bruce\` (\`~/.local/state/bruce\`).
+- **Not supported yet** means that this release knows the setting, and refuses any value but the default.
+`;
+
+const RULES = `## [topics."NAME"]
+
+What one topic does differently from \`[batch]\`, \`[compression]\` and \`[delivery]\`. A name that ends in \`*\` stands for all
+topics that begin with what is before it. One rule holds for a topic: its own, or else the longest that matches. Names
+with dots need the quotes. A rule can have `;
+
+function link(name: string): string {
+  return `\`${name}\``;
+}
+
+function notYet(table: string, key: SchemaKey): string {
+  if (isUnsupported(table, key)) return " *Not supported yet.*";
+  const values = unsupportedValues(key).map((value) => link(key.kind.write(value)));
+  return values.length === 0 ? "" : ` *Not supported yet: ${alternatives(values).replace(" or ", " and ")}.*`;
+}
+
+function row(table: string, key: SchemaKey): string {
+  const value = defaultOf(key, places);
+  const shown = value === undefined ? "" : link(key.kind.write(value));
+  return `| ${link(key.name)} | ${shown} | ${key.about}${notYet(table, key)} | ${key.kind.allowed} |`;
+}
+
+function keyTable(table: string, keys: Iterable<SchemaKey>): string {
+  const rows = [...keys].map((key) => row(table, key));
+  return ["| Setting | Default | | Allowed |", "| --- | --- | --- | --- |", ...rows].join("\n");
+}
+
+/** docs/configuration.md */
+export function markdownReference(): string {
+  const tables = SCHEMA.map(
+    ({ name, about, keys }) => `## [${name}]\n\n${about}\n\n${keyTable(name, keys.values())}\n`,
+  );
+  const common = new Set(SCHEMA.flatMap(({ keys }) => [...keys.keys()]));
+  const own = [...RULE.values()].filter((key) => !common.has(key.name));
+  const shared = [...RULE.keys()].filter((name) => common.has(name)).map(link);
+  const rules = `${RULES}${shared.join(", ")}, and:\n\n${keyTable("topics", own)}\n`;
+  return [INTRODUCTION, ...tables, rules].join("\n");
+}
+
+/** Text in lines of at most 118 characters, each behind a `# `. */
+function comment(text: string): string {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const line = lines.at(-1) ?? "";
+    if (line.length + word.length > 115) lines.push(word);
+    else lines[lines.length - 1] = line === "" ? word : `${line} ${word}`;
+  }
+  return lines.map((line) => `# ${line}`).join("\n");
+}
+
+function plain(text: string): string {
+  return text.replaceAll("`", "").replaceAll("*", "");
+}
+
+/** docs/bruce.toml: loads to the defaults of root. */
+export function annotatedExample(): string {
+  const entry = (table: string, key: SchemaKey): string => {
+    const value = defaultOf(key, places);
+    const setting = value === undefined ? `# ${key.name} =` : `${key.name} = ${key.kind.write(value)}`;
+    return `${comment(plain(key.about + notYet(table, key)))}\n${setting}\n`;
+  };
+  const tables = SCHEMA.map(({ name, about, keys }) => {
+    const entries = [...keys.values()].map((key) => entry(name, key));
+    return `${comment(plain(about))}\n[${name}]\n\n${entries.join("\n")}`;
+  });
+  const head =
+    "# Every setting of bruce with its default. Made by `npm run docs`; docs/configuration.md says what is allowed.\n";
+  const rule = '# What a topic does differently; a name may end in *.\n# [topics."clicks"]\n# linger = "5ms"\n';
+  return [head, ...tables, rule].join("\n");
+}

@@ -1,0 +1,62 @@
+// bruce: runs the command that the command line names. The only place that ends the process.
+import { parseCommandLine } from "./commands/cli.ts";
+import { COMMANDS } from "./commands/cliTable.ts";
+import { versionLine } from "./commands/cliVersion.ts";
+
+const FAILED = 1;
+const BAD_USAGE = 2;
+
+const action = parseCommandLine(process.argv.slice(2), COMMANDS);
+const isServing = action.kind === "run" && action.command.name === "serve";
+
+process.on("uncaughtException", (error) => void leave(report(error)));
+process.on("unhandledRejection", (error) => void leave(report(error)));
+// Nobody reads on (`bruce check | head`): a reader's right. The daemon stops as it does when told to.
+quietly(process.stdout, () => (isServing ? process.kill(process.pid, "SIGTERM") : process.exit(0)));
+// Nobody listens to messages about the work: no reason to leave it.
+quietly(process.stderr, () => {});
+
+await leave(await run());
+
+async function run(): Promise<number> {
+  switch (action.kind) {
+    case "help":
+      process.stdout.write(action.text);
+      return 0;
+    case "version":
+      process.stdout.write(`${versionLine()}\n`);
+      return 0;
+    case "misuse":
+      process.stderr.write(`${action.message}\n`);
+      return BAD_USAGE;
+    case "run":
+      try {
+        return await action.command.run(action.given);
+      } catch (error) {
+        return report(error);
+      }
+  }
+}
+
+/** One line for people; the rest for who asks for it. */
+function report(error: unknown): number {
+  const stack = process.env.BRUCE_DEBUG === "1" && error instanceof Error ? error.stack : undefined;
+  const [line] = (error instanceof Error ? error.message : String(error)).split("\n", 1);
+  process.stderr.write(`bruce: ${stack ?? `${line} (BRUCE_DEBUG=1 shows where)`}\n`);
+  return FAILED;
+}
+
+/** Ends the process once everything written is out: a pipe may still hold what exit() would throw away. */
+async function leave(code: number): Promise<void> {
+  await Promise.all(
+    [process.stdout, process.stderr].map((stream) => new Promise<void>((done) => stream.write("", () => done()))),
+  );
+  process.exit(code);
+}
+
+function quietly(stream: NodeJS.WriteStream, onClosed: () => void): void {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    onClosed();
+  });
+}
