@@ -1,0 +1,86 @@
+// What the client says on stderr: a progress line on a terminal, and sentences when something went wrong.
+import type { Tally } from "./sender.ts";
+
+/** Where words go. */
+export interface Output {
+  write(text: string): void;
+  /** A terminal is shown progress. */
+  terminal: boolean;
+}
+
+/** How often the progress line changes, ms. */
+const INTERVAL = 250;
+const CLEAR = "\r\x1b[K";
+const PREFIX = "bruce send: ";
+
+/** Says things, one line each, and keeps the progress line out of their way. */
+export class Reporter {
+  readonly #output: Output;
+  readonly #began = performance.now();
+  #shownAt = 0;
+  #shownLines = 0;
+  #shown = false;
+
+  constructor(output: Output) {
+    this.#output = output;
+  }
+
+  say(sentence: string): void {
+    this.#output.write(`${this.#cleared()}${PREFIX}${sentence}\n`);
+  }
+
+  /** Shows where it stands, if it is time. */
+  progress(tally: () => Tally): void {
+    if (!this.#output.terminal) return;
+    const now = performance.now();
+    const passed = now - this.#shownAt;
+    if (passed < INTERVAL) return;
+    const { lines, bytes, unsent } = tally();
+    const rate = this.#shownAt === 0 ? 0 : ((lines - this.#shownLines) * 1000) / passed;
+    this.#shownAt = now;
+    this.#shownLines = lines;
+    this.#shown = true;
+    this.#output.write(
+      `${CLEAR}${count(lines - unsent, "line")}, ${size(bytes)}, ${count(Math.round(rate), "line")}/s`,
+    );
+  }
+
+  /** The last word: always on a terminal and when it was interrupted, else only if something is to be said. */
+  summary(tally: Tally, asked: boolean): void {
+    const { lines, bytes, unsent, uncertain, tooLong } = tally;
+    const troubles = [
+      uncertain > 0 ? `the fate of ${number(uncertain)} of them is unknown` : "",
+      unsent > 0 ? `${count(unsent, "line")} read but not sent` : "",
+      tooLong > 0 ? `${count(tooLong, "line")} too long to be sent` : "",
+    ].filter((trouble) => trouble !== "");
+    if (!this.#output.terminal && !asked && troubles.length === 0) return;
+    const seconds = (performance.now() - this.#began) / 1000;
+    const rate = Math.round((lines - unsent) / Math.max(seconds, 0.001));
+    const sent = `sent ${count(lines - unsent, "line")}, ${size(bytes)}, in ${seconds.toFixed(1)} s (${number(rate)}/s)`;
+    this.say([sent, ...troubles].join("; "));
+  }
+
+  #cleared(): string {
+    const clear = this.#shown ? CLEAR : "";
+    this.#shown = false;
+    return clear;
+  }
+}
+
+/** "1 line", "12,345 lines". */
+export function count(n: number, noun: string): string {
+  return `${number(n)} ${noun}${n === 1 ? "" : "s"}`;
+}
+
+function number(n: number): string {
+  return n.toLocaleString("en-US");
+}
+
+function size(bytes: number): string {
+  let value = bytes;
+  for (const unit of ["bytes", "kB", "MB", "GB"]) {
+    if (value < 1000) return `${unit === "bytes" ? value : value.toFixed(1)} ${unit}`;
+    value /= 1000;
+  }
+  return `${value.toFixed(1)} TB`;
+}
