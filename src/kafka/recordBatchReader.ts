@@ -209,7 +209,8 @@ class RecordReader {
       throw this.#malformed(`record ${index} says it has ${length} bytes, its fields have ${this.#at - start}`);
     }
     const { baseOffset, baseTimestamp, maxTimestamp, timestampType } = this.#header;
-    const timestamp = timestampType === "append" ? maxTimestamp : baseTimestamp + timestampDelta;
+    // Kafka adds in 64 bits that wrap.
+    const timestamp = timestampType === "append" ? maxTimestamp : BigInt.asIntN(64, baseTimestamp + timestampDelta);
     return { offset: baseOffset + offsetDelta, timestamp, key, value, headers };
   }
 

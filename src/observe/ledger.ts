@@ -21,6 +21,11 @@ export function receive(account: Account, count: number): void {
   account.received += count;
 }
 
+/** Books `count` messages as acknowledged by Kafka. */
+export function deliver(account: Account, count: number): void {
+  account.delivered += count;
+}
+
 /** Books `count` messages as given up for `reason`. */
 export function discard(account: Account, reason: DiscardReason, count: number): void {
   account.discarded += count;
@@ -40,23 +45,22 @@ export class Ledger {
   readonly total = openAccount();
   readonly noTopic = openAccount();
   readonly #topics = new Map<string, Account>();
+  readonly #maxTopics: number;
+
+  /** Names come from anyone who may write: beyond `maxTopics` of them, messages are booked under no topic. */
+  constructor(maxTopics: number) {
+    this.#maxTopics = maxTopics;
+  }
 
   /** The account of a topic, opened when it is first named. */
   topic(name: string): Account {
     let account = this.#topics.get(name);
     if (account === undefined) {
+      if (this.#topics.size >= this.#maxTopics) return this.noTopic;
       account = openAccount();
       this.#topics.set(name, account);
     }
     return account;
-  }
-
-  has(name: string): boolean {
-    return this.#topics.has(name);
-  }
-
-  get topicCount(): number {
-    return this.#topics.size;
   }
 
   topics(): IterableIterator<[string, Account]> {

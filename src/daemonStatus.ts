@@ -1,0 +1,118 @@
+// The status of a running daemon, put together from what its rooms count.
+import type { Settings } from "./config/settings.ts";
+import type { Cluster } from "./deliver/cluster.ts";
+import type { Dispatcher } from "./deliver/dispatcher.ts";
+import type { Lane } from "./deliver/lane.ts";
+import { type Account, heldIn, type Ledger } from "./observe/ledger.ts";
+import type { AccountStatus, BrokerStatus, DaemonStatus, InputStatus, TopicStatus } from "./observe/status.ts";
+import type { MemoryBudget } from "./route/memoryBudget.ts";
+import type { Topic } from "./route/topic.ts";
+import type { TopicTable } from "./route/topicTable.ts";
+import type { QueueReader } from "./spool/queue.ts";
+
+export interface StatusParts {
+  version: string;
+  startedAt: number;
+  settings: Settings;
+  state: () => DaemonStatus["state"];
+  ledger: Ledger;
+  queue: QueueReader;
+  queueCapacity: number;
+  topics: TopicTable;
+  memory: MemoryBudget;
+  heldMemory: MemoryBudget;
+  dispatcher: Dispatcher;
+  cluster: Cluster;
+  inputs: () => InputStatus[];
+  /** Milliseconds, monotonic: the clock of Dispatcher.oldest. */
+  now: () => number;
+}
+
+export function daemonStatus(parts: StatusParts): DaemonStatus {
+  const { ledger, queue, cluster } = parts;
+  const unrouted = queue.written - queue.taken;
+  const total = accountStatus(ledger.total, unrouted);
+  return {
+    version: parts.version,
+    pid: process.pid,
+    started_at: parts.startedAt,
+    now: Date.now(),
+    state: parts.state(),
+    acks: parts.settings.kafka.acks,
+    ledger: { ...total, balanced: total.held === queue.unsettled, no_topic: accountStatus(ledger.noTopic) },
+    topics: [...ledger.topics()].map(([name, account]) => topicStatus(name, account, parts)),
+    queue: { capacity: parts.queueCapacity, bytes: queue.bytesWaiting, messages: unrouted },
+    memory: { rss: process.memoryUsage.rss(), batches: parts.memory.used + parts.heldMemory.used },
+    brokers: [...parts.dispatcher.brokers()].map(brokerStatus),
+    inputs: parts.inputs(),
+    metadata: {
+      last_updated: cluster.lastUpdated ?? null,
+      last_modified: cluster.lastModified ?? null,
+      cluster_id: cluster.clusterId ?? null,
+      failures: cluster.failures,
+    },
+  };
+
+  function brokerStatus(broker: { id: number; host: string; port: number; fast: Lane; slow: Lane }): BrokerStatus {
+    const { fast, slow } = broker;
+    const down = [fast, slow].find((lane) => lane.state.kind === "backing off")?.state;
+    const open = [fast, slow].flatMap(({ state }) => (state.kind === "open" ? [state.connection] : []));
+    const throttled = Math.max(0, ...open.map((connection) => connection.throttledUntil));
+    return {
+      id: broker.id,
+      address: `${broker.host}:${broker.port}`,
+      state: laneState(fast, slow),
+      in_flight: fast.inFlight + slow.inFlight,
+      throttled_until: throttled > Date.now() ? throttled : null,
+      ...(down?.kind === "backing off" ? { reason: down.why } : {}),
+    };
+  }
+}
+
+/** The lane in the worse state speaks for the broker; one that was never needed does not. */
+function laneState(fast: Lane, slow: Lane): BrokerStatus["state"] {
+  const kinds = [fast.state.kind, slow.state.kind];
+  if (kinds.includes("backing off")) return "down";
+  if (kinds.includes("open")) return "up";
+  return kinds.includes("connecting") ? "connecting" : "idle";
+}
+
+/** `unrouted`: messages received that no account has been told of yet. */
+function accountStatus(account: Account, unrouted = 0): AccountStatus {
+  return {
+    received: account.received + unrouted,
+    delivered: account.delivered,
+    held: heldIn(account) + unrouted,
+    discarded: account.discarded,
+    discards_by_reason: Object.fromEntries(account.discardsByReason),
+    possible_duplicates: account.possibleDuplicates,
+  };
+}
+
+function topicStatus(name: string, account: Account, parts: StatusParts): TopicStatus {
+  const topic = parts.topics.get(name);
+  const reason = topic === undefined ? undefined : whyHeld(topic);
+  const oldest = topic === undefined ? Number.POSITIVE_INFINITY : parts.dispatcher.oldest(topic);
+  return {
+    name,
+    ...accountStatus(account),
+    state: reason === undefined ? "live" : "held",
+    ...(reason === undefined ? {} : { reason }),
+    oldest_unsent_age: Number.isFinite(oldest) ? Math.max(0, Math.round(parts.now() - oldest)) : null,
+    lag_bytes: topic?.memory ?? 0,
+  };
+}
+
+function whyHeld(topic: Topic): string | undefined {
+  const { standing } = topic;
+  switch (standing.kind) {
+    case "held":
+      return standing.reason;
+    case "asking":
+      return topic.waiting.count > 0 ? "Kafka has not said yet which partitions it has" : undefined;
+    case "refused":
+      return undefined;
+    case "live":
+      return topic.leaderless ? "no partition of it has a leader" : undefined;
+  }
+}

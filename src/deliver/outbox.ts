@@ -1,0 +1,75 @@
+// What delivery knows of one partition: whether a batch is in flight, what must be sent again, and its place in the sequence.
+import type { ProducerStamp } from "../kafka/recordBatch.ts";
+import type { Batch } from "../route/batch.ts";
+import type { Partition } from "../route/topic.ts";
+import type { Lane } from "./lane.ts";
+
+/** Sequence numbers are int32 and wrap to 0. */
+const SEQUENCES = 2 ** 31;
+
+export type OutboxState =
+  /** Nothing is under way; there may or may not be something to send. */
+  | { kind: "idle" }
+  /** Stands in the line of a broker's lane. */
+  | { kind: "queued" }
+  | { kind: "in flight"; batch: Batch; sentAt: number }
+  | { kind: "backing off"; timer: ReturnType<typeof setTimeout> };
+
+/**
+ * One batch in flight at a time: so what may be in Kafka or not is always the first thing to be sent again, with the same
+ * sequence, before anything else of this partition. `nextSequence` moves on success only.
+ */
+export class Outbox {
+  readonly partition: Partition;
+  state: OutboxState = { kind: "idle" };
+  /** Where it stands in line, when it does. */
+  lane: Lane | undefined;
+  /** Batches that were taken and must be sent (again) before any other, in order. */
+  readonly resend: Batch[] = [];
+  /** When the first of `resend` was first sent; undefined when it never was. */
+  firstSentAt: number | undefined;
+  /** Failures in a row. */
+  failures = 0;
+  /** Failed or slow lately: then it uses the broker's slow lane. */
+  slow = false;
+  /** With idempotence: whose sequence this is. */
+  producer: { producerId: bigint; producerEpoch: number } | undefined;
+  nextSequence = 0;
+
+  constructor(partition: Partition) {
+    this.partition = partition;
+  }
+
+  /** Is there something to send? */
+  get hasWork(): boolean {
+    return this.resend.length > 0 || this.partition.keyed.due || this.partition.topic.any.due;
+  }
+
+  /** The batch to send now: what was sent before, else the older one of the partition's and the topic's. */
+  next(): Batch | undefined {
+    const again = this.resend.shift();
+    if (again !== undefined) return again;
+    const { keyed, topic } = this.partition;
+    if (keyed.due && (!topic.any.due || keyed.oldest <= topic.any.oldest)) return keyed.take();
+    return topic.any.take();
+  }
+
+  /** The stamp for the batch to send now. Only with a producer. */
+  stamp(): ProducerStamp {
+    const { producerId, producerEpoch } = this.producer as NonNullable<typeof this.producer>;
+    return { producerId, producerEpoch, baseSequence: this.nextSequence };
+  }
+
+  /** The batch sent is in Kafka: the sequence moves on. */
+  advance(count: number): void {
+    this.nextSequence = (this.nextSequence + count) % SEQUENCES;
+    this.firstSentAt = undefined;
+  }
+
+  /** Forgets producer and sequence: the next batch begins a new one. */
+  forgetProducer(): void {
+    this.producer = undefined;
+    this.nextSequence = 0;
+    this.firstSentAt = undefined;
+  }
+}

@@ -1,0 +1,69 @@
+// Producer ids: one for all partitions, got from any broker; a new one when a broker no longer knows it.
+import type { KafkaConnection } from "../kafka/connection.ts";
+import { errorOf } from "../kafka/errors.ts";
+import { initProducerIdRequest } from "../kafka/initProducerId.ts";
+import type { Log } from "../observe/log.ts";
+import { backoffDelay } from "./backoff.ts";
+
+export interface ProducerIdentity {
+  producerId: bigint;
+  producerEpoch: number;
+}
+
+export interface ProducerIdsParts {
+  log: Log;
+  backoff: number;
+  backoffMax: number;
+  random: () => number;
+  /** Called when `current` has become known. */
+  onKnown: () => void;
+}
+
+export class ProducerIds {
+  current: ProducerIdentity | undefined;
+  readonly #parts: ProducerIdsParts;
+  #asking = false;
+  #failures = 0;
+  #retryAt = 0;
+
+  constructor(parts: ProducerIdsParts) {
+    this.#parts = parts;
+  }
+
+  /** Makes the next `ask` get another id. */
+  renew(): void {
+    this.current = undefined;
+  }
+
+  /** Asks for an id on `connection`, unless one is known, being asked for, or was refused a moment ago. */
+  ask(connection: KafkaConnection, now: number): void {
+    if (this.current !== undefined || this.#asking || now < this.#retryAt) return;
+    this.#asking = true;
+    connection.request(initProducerIdRequest()).then(
+      (response) => {
+        this.#asking = false;
+        if (response.errorCode !== 0) {
+          const { name, why } = errorOf(response.errorCode);
+          this.#failed(now, `${name}: ${why}`);
+          return;
+        }
+        this.#failures = 0;
+        this.current = { producerId: response.producerId, producerEpoch: response.producerEpoch };
+        this.#parts.onKnown();
+      },
+      (failure: { message: string }) => {
+        this.#asking = false;
+        this.#failed(now, failure.message);
+      },
+    );
+  }
+
+  #failed(now: number, why: string): void {
+    const { log, backoff, backoffMax, random, onKnown } = this.#parts;
+    this.#failures++;
+    const delay = backoffDelay(this.#failures, backoff, backoffMax, random);
+    this.#retryAt = now + delay;
+    log.warn("no producer id from Kafka yet, asking again", { why, attempt: this.#failures });
+    setTimeout(onKnown, delay);
+  }
+}

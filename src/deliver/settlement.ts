@@ -1,0 +1,73 @@
+// What became of messages: booked in the ledger, and their numbers given back to the queue. Every end comes through here.
+import type { DiscardReason } from "../observe/discards.ts";
+import { type Account, deliver, discard, heldIn, type Ledger } from "../observe/ledger.ts";
+import type { Batch } from "../route/batch.ts";
+import type { Settle } from "../route/router.ts";
+import type { Topic } from "../route/topic.ts";
+import type { MessageNumbers } from "../spool/numbers.ts";
+import type { QueueReader } from "../spool/queue.ts";
+
+/** Told of each discard, for the log and the discard report. */
+export type DiscardListener = (topic: string | undefined, count: number, reason: DiscardReason) => void;
+
+export class Settlement implements Settle {
+  readonly #ledger: Ledger;
+  readonly #queue: QueueReader;
+  readonly #onDiscard: DiscardListener;
+
+  constructor(ledger: Ledger, queue: QueueReader, onDiscard: DiscardListener) {
+    this.#ledger = ledger;
+    this.#queue = queue;
+    this.#onDiscard = onDiscard;
+  }
+
+  /** Kafka has the batch (acks 0: it was written to the socket). */
+  delivered(topic: Topic, batch: Batch): void {
+    deliver(this.#ledger.total, batch.count);
+    deliver(topic.account, batch.count);
+    this.#queue.settle(batch.numbers);
+    batch.dispose();
+  }
+
+  discarded(topic: Topic | undefined, numbers: MessageNumbers, reason: DiscardReason): void {
+    this.#book(topic?.account ?? this.#ledger.noTopic, topic?.name, numbers.count, reason);
+    this.#queue.settle(numbers);
+  }
+
+  discardedBatch(topic: Topic, batch: Batch, reason: DiscardReason): void {
+    this.discarded(topic, batch.numbers, reason);
+    batch.dispose();
+  }
+
+  /** Messages that the input turned away: they never had a number. */
+  rejected(topic: string | undefined, count: number, reason: DiscardReason): void {
+    const account = topic === undefined ? this.#ledger.noTopic : this.#ledger.topic(topic);
+    account.received += count;
+    this.#ledger.total.received += count;
+    this.#book(account, topic, count, reason);
+  }
+
+  /** The process ends, and these were not delivered in time. Returns how many messages were given up. */
+  abandonAll(reason: DiscardReason): number {
+    let count = 0;
+    for (const [name, account] of this.#ledger.topics()) {
+      const held = heldIn(account);
+      if (held === 0) continue;
+      this.#book(account, name, held, reason);
+      count += held;
+    }
+    return count;
+  }
+
+  /** The batch is sent again although Kafka may have it. */
+  maybeTwice(topic: Topic, batch: Batch): void {
+    this.#ledger.total.possibleDuplicates += batch.count;
+    topic.account.possibleDuplicates += batch.count;
+  }
+
+  #book(account: Account, topic: string | undefined, count: number, reason: DiscardReason): void {
+    discard(account, reason, count);
+    discard(this.#ledger.total, reason, count);
+    this.#onDiscard(topic, count, reason);
+  }
+}

@@ -1,0 +1,69 @@
+// Makes topics follow what the cluster says of them: live, held or refused, as their settings want it.
+import type { Log } from "../observe/log.ts";
+import type { Topic } from "../route/topic.ts";
+import type { Cluster, TopicState } from "./cluster.ts";
+import type { Dispatcher } from "./dispatcher.ts";
+
+export interface TopicWatchParts {
+  cluster: Cluster;
+  dispatcher: Dispatcher;
+  topic: (name: string) => Topic | undefined;
+  /** What waits for the topic can move now. */
+  drainWaiting: (topic: Topic) => void;
+  log: Log;
+}
+
+/** Takes over each answer of the cluster. */
+export function watchTopics(parts: TopicWatchParts): void {
+  const { cluster, dispatcher, topic: find } = parts;
+  cluster.onChange = (names) => {
+    const changed: Topic[] = [];
+    for (const name of names) {
+      const topic = find(name);
+      if (topic === undefined) continue;
+      follow(topic, cluster.topic(name), parts);
+      changed.push(topic);
+    }
+    dispatcher.clusterChanged(changed);
+  };
+}
+
+function follow(topic: Topic, state: TopicState, parts: TopicWatchParts): void {
+  const { log, dispatcher, drainWaiting } = parts;
+  const before = topic.standing;
+  switch (state.kind) {
+    case "unknown":
+      return;
+    case "known":
+      topic.setPartitions(state.partitions);
+      if (before.kind === "live" || (before.kind === "held" && before.by === "produce")) return;
+      if (before.kind === "held" || before.kind === "refused")
+        log.info("a topic can be written now", { topic: topic.name });
+      topic.setStanding({ kind: "live" });
+      break;
+    case "missing":
+    case "forbidden": {
+      const unknown = state.kind === "missing";
+      const policy = unknown ? topic.settings.unknownTopic : topic.settings.unauthorizedTopic;
+      const reason = unknown
+        ? "the topic does not exist: create it, or set kafka.auto_create_topics"
+        : "not allowed to see the topic: grant DESCRIBE and WRITE on it";
+      if (policy === "hold") {
+        if (before.kind === "held" && before.reason === reason) return;
+        log.warn("a topic is held", { topic: topic.name, why: reason });
+        topic.setStanding({ kind: "held", by: "metadata", reason, since: Date.now() });
+        return;
+      }
+      if (before.kind === "refused") return;
+      log.warn("messages of a topic are discarded, as its settings say", { topic: topic.name, why: reason });
+      topic.setStanding({ kind: "refused", discard: unknown ? "unknown_topic" : "unauthorized_topic" });
+      dispatcher.discardTopic(topic, unknown ? "unknown_topic" : "unauthorized_topic");
+      break;
+    }
+    case "invalid":
+      topic.setStanding({ kind: "refused", discard: "bad_topic" });
+      dispatcher.discardTopic(topic, "bad_topic");
+      break;
+  }
+  drainWaiting(topic);
+}

@@ -1,0 +1,114 @@
+// Batches of one destination in order: closed ones, and at the end the open one that grows until it is taken.
+import type { TopicSettings } from "../config/settings.ts";
+import { RECORD_OVERHEAD } from "../kafka/recordBatch.ts";
+import type { Batch } from "./batch.ts";
+import { BatchBuilder, type MessageParts } from "./batchBuilder.ts";
+import type { BufferPool } from "./bufferPool.ts";
+import type { LingerClock, Lingering } from "./lingerClock.ts";
+import { type MemoryBudget, MemoryUse } from "./memoryBudget.ts";
+
+/** What all batch queues share. */
+export interface BatchSurroundings {
+  pool: BufferPool;
+  /** Memory of messages on their way. */
+  memory: MemoryBudget;
+  /** Memory of messages that cannot be delivered now: of missing, forbidden or leaderless topics. */
+  heldMemory: MemoryBudget;
+  linger: LingerClock;
+}
+
+/**
+ * A batch is due on linger, bytes or count, whichever is first. A batch that is due but not taken, because its partition
+ * is busy, grows on up to `requestBytes`; then it is closed and the next one begins. Becoming due is announced once.
+ */
+export class BatchQueue implements Lingering {
+  readonly memory: MemoryUse;
+  readonly #around: BatchSurroundings;
+  readonly #settings: () => TopicSettings;
+  readonly #onDue: (now: number) => void;
+  readonly #closed: Batch[] = [];
+  #open: BatchBuilder | undefined;
+  #openIsDue = false;
+
+  constructor(around: BatchSurroundings, settings: () => TopicSettings, onDue: (now: number) => void) {
+    this.#around = around;
+    this.#settings = settings;
+    this.#onDue = onDue;
+    this.memory = new MemoryUse(around.memory);
+  }
+
+  append(now: number, number: number, bytes: Buffer, parts: MessageParts): void {
+    const settings = this.#settings();
+    let open = this.#open;
+    if (open !== undefined) {
+      const size = parts.keyEnd - parts.keyStart + parts.valueEnd - parts.valueStart + RECORD_OVERHEAD;
+      if (open.length + size > settings.requestBytes) {
+        this.#close(now, settings);
+        open = undefined;
+      }
+    }
+    if (open === undefined) {
+      open = new BatchBuilder(this.#around.pool, this.memory, now);
+      this.#open = open;
+      this.#openIsDue = false;
+      this.#around.linger.add(this, open, now, settings.linger);
+    }
+    open.append(number, bytes, parts);
+    if (this.#openIsDue) return;
+    if (open.length >= settings.bytes || (settings.messages > 0 && open.count >= settings.messages))
+      this.#becomeDue(now);
+  }
+
+  /** Is there a batch to take? */
+  get due(): boolean {
+    return this.#closed.length > 0 || this.#openIsDue;
+  }
+
+  get empty(): boolean {
+    return this.#closed.length === 0 && this.#open === undefined;
+  }
+
+  /** When the first message of the first batch was routed; Infinity when there is none. */
+  get oldest(): number {
+    return this.#closed[0]?.openedAt ?? this.#open?.openedAt ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** Memory of an open batch that is not due yet, in bytes. */
+  get waitingMemory(): number {
+    return this.#openIsDue ? 0 : (this.#open?.memory ?? 0);
+  }
+
+  /** The first batch, when one is due. It keeps counting in `memory` until it is disposed of. */
+  take(): Batch | undefined {
+    const closed = this.#closed.shift();
+    if (closed !== undefined || !this.#openIsDue) return closed;
+    return this.#closeOpen(this.#settings());
+  }
+
+  /** Makes the open batch due, whatever its age: for a flush, or to free memory. */
+  hurry(now: number): void {
+    if (this.#open !== undefined && !this.#openIsDue) this.#becomeDue(now);
+  }
+
+  lingered(token: object): void {
+    if (token === this.#open && !this.#openIsDue) this.#becomeDue(this.#open.openedAt);
+  }
+
+  #becomeDue(now: number): void {
+    this.#openIsDue = true;
+    this.#onDue(now);
+  }
+
+  #close(now: number, settings: TopicSettings): void {
+    const batch = this.#closeOpen(settings);
+    this.#closed.push(batch);
+    this.#onDue(now);
+  }
+
+  #closeOpen(settings: TopicSettings): Batch {
+    const open = this.#open as BatchBuilder;
+    this.#open = undefined;
+    this.#openIsDue = false;
+    return open.close(settings);
+  }
+}

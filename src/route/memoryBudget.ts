@@ -1,0 +1,54 @@
+// How much memory batches and held messages may take, and who waits when it is used up.
+
+/** Bytes in use against a cap. Room that comes back is announced once to whoever asked. */
+export class MemoryBudget {
+  readonly cap: number;
+  used = 0;
+  #waiting: (() => void) | undefined;
+
+  constructor(cap: number) {
+    this.cap = cap;
+  }
+
+  get full(): boolean {
+    return this.used >= this.cap;
+  }
+
+  /** Adds (or with a negative number gives back) bytes. */
+  add(bytes: number): void {
+    this.used += bytes;
+    if (bytes < 0 && this.#waiting !== undefined && !this.full) {
+      const waiting = this.#waiting;
+      this.#waiting = undefined;
+      waiting();
+    }
+  }
+
+  /** Calls `callback` once, when there is room again. */
+  onRoom(callback: () => void): void {
+    this.#waiting = callback;
+  }
+}
+
+/** What one user takes of a budget. It can move to another budget as a whole: from messages on their way to held ones. */
+export class MemoryUse {
+  used = 0;
+  #budget: MemoryBudget;
+
+  constructor(budget: MemoryBudget) {
+    this.#budget = budget;
+  }
+
+  add(bytes: number): void {
+    this.used += bytes;
+    this.#budget.add(bytes);
+  }
+
+  moveTo(budget: MemoryBudget): void {
+    if (budget === this.#budget) return;
+    const from = this.#budget;
+    this.#budget = budget;
+    budget.add(this.used);
+    from.add(-this.used);
+  }
+}

@@ -1,0 +1,137 @@
+// A topic as the router knows it: its settings, its account, its partitions, and what waits for them.
+import type { TopicSettings } from "../config/settings.ts";
+import type { DiscardReason } from "../observe/discards.ts";
+import type { Account } from "../observe/ledger.ts";
+import { BatchQueue, type BatchSurroundings } from "./batchQueue.ts";
+import { HeldFrames } from "./heldFrames.ts";
+
+/** Whether a topic's messages can go their way. */
+export type Standing =
+  /** Kafka has not said yet which partitions there are; its messages wait, and count as on their way. */
+  | { kind: "asking" }
+  | { kind: "live" }
+  /** It cannot be written for now; its messages wait apart, and delay no other topic. */
+  | { kind: "held"; by: "metadata" | "produce"; reason: string; since: number }
+  /** It cannot be written, and its settings say that its messages are given up. */
+  | { kind: "refused"; discard: DiscardReason };
+
+/** One partition of a topic, with the batches that can go nowhere else. */
+export class Partition {
+  readonly topic: Topic;
+  readonly id: number;
+  /** Node id of the broker that leads it, -1 for none. */
+  leader: number;
+  readonly keyed: BatchQueue;
+
+  constructor(topic: Topic, id: number, leader: number, keyed: BatchQueue) {
+    this.topic = topic;
+    this.id = id;
+    this.leader = leader;
+    this.keyed = keyed;
+  }
+}
+
+/** Who is told when a queue has a batch to take. */
+export interface DueListener {
+  anyDue(topic: Topic, now: number): void;
+  keyedDue(partition: Partition, now: number): void;
+}
+
+export class Topic {
+  readonly name: string;
+  readonly account: Account;
+  settings: TopicSettings;
+  standing: Standing = { kind: "asking" };
+  /** In ascending id order; empty until Kafka has named them. */
+  partitions: readonly Partition[] = [];
+  /** Batches that may go to any partition. */
+  readonly any: BatchQueue;
+  /** Frames that came while the topic was not live, or behind such. */
+  readonly waiting: HeldFrames;
+  readonly #around: BatchSurroundings;
+  readonly #listener: DueListener;
+  #leaderless = false;
+
+  constructor(
+    name: string,
+    settings: TopicSettings,
+    account: Account,
+    around: BatchSurroundings,
+    listener: DueListener,
+  ) {
+    this.name = name;
+    this.settings = settings;
+    this.account = account;
+    this.#around = around;
+    this.#listener = listener;
+    this.any = new BatchQueue(
+      around,
+      () => this.settings,
+      (now) => listener.anyDue(this, now),
+    );
+    this.waiting = new HeldFrames(around.pool, around.memory);
+  }
+
+  /** Takes over what Kafka says of its partitions; keeps the queues of those it had. `leaders` in ascending id order. */
+  setPartitions(leaders: readonly { id: number; leader: number }[]): void {
+    const known = new Map(this.partitions.map((partition) => [partition.id, partition]));
+    const next: Partition[] = [];
+    for (const { id, leader } of leaders) {
+      const partition = known.get(id) ?? this.#newPartition(id);
+      known.delete(id);
+      partition.leader = leader;
+      next.push(partition);
+    }
+    // A topic that was deleted and made again may have fewer: what waits for the others waits on, in case they return.
+    for (const gone of known.values()) {
+      gone.leader = -1;
+      if (!gone.keyed.empty) next.push(gone);
+    }
+    this.partitions = next.sort((a, b) => a.id - b.id);
+    this.#placeMemory();
+  }
+
+  setStanding(standing: Standing): void {
+    this.standing = standing;
+    this.#placeMemory();
+  }
+
+  /** Its partitions are known, and none has a leader. */
+  get leaderless(): boolean {
+    return this.#leaderless;
+  }
+
+  /** Bytes of memory that its messages take. */
+  get memory(): number {
+    let sum = this.any.memory.used + this.waiting.memory.used;
+    for (const partition of this.partitions) sum += partition.keyed.memory.used;
+    return sum;
+  }
+
+  /** Makes every open batch due: for a stop. */
+  hurry(now: number): void {
+    this.any.hurry(now);
+    for (const partition of this.partitions) partition.keyed.hurry(now);
+  }
+
+  #newPartition(id: number): Partition {
+    const keyed = new BatchQueue(
+      this.#around,
+      () => this.settings,
+      (now) => this.#listener.keyedDue(partition, now),
+    );
+    const partition = new Partition(this, id, -1, keyed);
+    return partition;
+  }
+
+  /** What cannot be delivered now counts as held, so that it takes no room from what can. */
+  #placeMemory(): void {
+    const { memory, heldMemory } = this.#around;
+    const held = this.standing.kind === "held";
+    const mine = held ? heldMemory : memory;
+    this.#leaderless = this.partitions.length > 0 && this.partitions.every((partition) => partition.leader < 0);
+    this.any.memory.moveTo(this.#leaderless ? heldMemory : mine);
+    this.waiting.memory.moveTo(mine);
+    for (const partition of this.partitions) partition.keyed.memory.moveTo(partition.leader < 0 ? heldMemory : mine);
+  }
+}
