@@ -32,7 +32,13 @@ export function requestChunks(
   clientId: Buffer,
   joinBelow = 16 * 1024,
 ): Uint8Array[] {
+  const parts = request.parts();
   const header = Buffer.allocUnsafe(14 + clientId.length);
+  // The size first: the header may be joined with what follows, and a copy would keep the old one.
+  header.writeInt32BE(
+    parts.reduce((size, part) => size + part.length, header.length - 4),
+    0,
+  );
   header.writeInt16BE(request.apiKey, 4);
   header.writeInt16BE(request.apiVersion, 6);
   header.writeInt32BE(correlationId, 8);
@@ -41,13 +47,11 @@ export function requestChunks(
 
   const chunks: Uint8Array[] = [];
   let small: Uint8Array[] = [header];
-  let size = header.length - 4;
   const join = () => {
     if (small.length > 0) chunks.push(small.length === 1 ? (small[0] as Uint8Array) : Buffer.concat(small));
     small = [];
   };
-  for (const part of request.parts()) {
-    size += part.length;
+  for (const part of parts) {
     if (part.length < joinBelow) {
       small.push(part);
     } else {
@@ -55,7 +59,6 @@ export function requestChunks(
       chunks.push(part);
     }
   }
-  header.writeInt32BE(size, 0);
   join();
   return chunks;
 }
