@@ -140,6 +140,9 @@ function nodeProperties(id: number, port: number, controllerPort: number, voters
     "transaction.state.log.replication.factor": replicas,
     "transaction.state.log.min.isr": "1",
     "auto.create.topics.enable": "false",
+    // A node that was killed may come back, and its leaders move, only when the controllers gave it up: 9 s by default.
+    "broker.session.timeout.ms": "4000",
+    "broker.heartbeat.interval.ms": "1000",
   };
 }
 

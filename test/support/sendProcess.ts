@@ -1,0 +1,65 @@
+// `bruce send` as a process with a pipe to its standard input.
+import { join } from "node:path";
+import type { SendCommandOptions } from "../../src/commands/send.ts";
+
+/** How it is run from source. */
+export const FROM_SOURCE = [process.execPath, join(import.meta.dir, "sendMain.ts")];
+
+export interface SendProcess {
+  pid: number;
+  /** Writes to its standard input; resolves when the pipe took it. */
+  write(bytes: string | Uint8Array): Promise<void>;
+  end(): Promise<void>;
+  signal(name: NodeJS.Signals): void;
+  /** Its exit code and all it said on stderr. */
+  finished: Promise<{ code: number | null; stderr: string }>;
+  /** Resolves when stderr has that in it. */
+  said(text: string): Promise<void>;
+}
+
+export interface SendProcessOptions {
+  command?: string[];
+  env?: Record<string, string>;
+  /** A file for standard input instead of a pipe. */
+  stdin?: ReturnType<typeof Bun.file>;
+  cwd?: string;
+}
+
+export function startSend(options: Partial<SendCommandOptions>, given: SendProcessOptions = {}): SendProcess {
+  const { command = FROM_SOURCE, env = {}, stdin = "pipe", cwd } = given;
+  const child = Bun.spawn([...command, JSON.stringify({ topic: "lines", retry: "20s", ...options })], {
+    stdin,
+    stdout: "inherit",
+    stderr: "pipe",
+    cwd,
+    env: { ...process.env, ...env },
+  });
+  let stderr = "";
+  let waiting: { text: string; resolve: () => void }[] = [];
+  const reading = (async () => {
+    const decoder = new TextDecoder();
+    for await (const chunk of child.stderr as ReadableStream<Uint8Array>) {
+      stderr += decoder.decode(chunk, { stream: true });
+      waiting = waiting.filter(({ text, resolve }) => !stderr.includes(text) || (resolve(), false));
+    }
+  })();
+  const sink = child.stdin as import("bun").FileSink | undefined;
+  return {
+    pid: child.pid,
+    async write(bytes) {
+      sink?.write(bytes);
+      await sink?.flush();
+    },
+    async end() {
+      await sink?.end();
+    },
+    signal: (name) => child.kill(name),
+    finished: (async () => {
+      const code = await child.exited;
+      await reading;
+      return { code, stderr };
+    })(),
+    said: (text) =>
+      stderr.includes(text) ? Promise.resolve() : new Promise((resolve) => waiting.push({ text, resolve })),
+  };
+}
