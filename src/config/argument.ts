@@ -21,19 +21,15 @@ export function readArgument(argument: string): { tree: TableNode } | { error: C
     );
   }
   const at: Place = { file: `--set ${dotted(path)}`, line: 0, column: 0 };
-  const text = argument.slice(equals + 1);
-  const plain = text.trim();
-  let node = toNode(at, parsed(plain), text);
+  const text = argument.slice(equals + 1).trim();
+  let node = toNode(at, parsed(text), text);
   for (const part of path.toReversed()) node = { kind: "table", at, entries: new Map([[part, node]]) };
   return node.kind === "table" ? { tree: node } : refuse(written, "is not a key");
 }
 
-function toNode(at: Place, value: unknown, plain: string): TreeNode {
+function toNode(at: Place, value: unknown, plain?: string): TreeNode {
   if (typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date)) {
-    const entries = Object.entries(value).map(([name, each]): [string, TreeNode] => [
-      name,
-      toNode(at, each, String(each)),
-    ]);
+    const entries = Object.entries(value).map(([name, each]): [string, TreeNode] => [name, toNode(at, each)]);
     return { kind: "table", at, entries: new Map(entries) };
   }
   return { kind: "value", at, valueAt: at, elementsAt: [], value: value ?? plain, plain };

@@ -64,6 +64,8 @@ function locate(text: string, file: string): Locations {
         const upTo = last ? path : [...base, ...parts.slice(0, index + 1)];
         remember(upTo, part, last && node.type === "TOMLKeyValue" ? node.value : undefined);
       }
+      // [[a]] is an element of the list a, which stands where its first element does.
+      if (node.type === "TOMLTable" && node.kind === "array") remember(parts, node.key);
       if (node.type === "TOMLTable") walk(node.body, path);
       else if (node.value.type === "TOMLInlineTable") walk(node.value.body, path);
     }
