@@ -94,5 +94,8 @@ export interface DaemonStatus {
   };
 }
 
-/** Whether bruce takes messages and has room for them. `reason` says what keeps it from that. */
-export type Readiness = { ok: true } | { ok: false; reason: string };
+/** Whether bruce takes messages and has room for them; if not, `reason` says what keeps it from that. */
+export interface Readiness {
+  ok: boolean;
+  reason?: string;
+}
