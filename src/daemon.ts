@@ -76,7 +76,7 @@ export async function startDaemon(settings: Settings, log: Log, version: string)
     log,
     now,
     random,
-    onStanding: (topic) => router.drainWaiting(topic),
+    onRelease: (topic) => router.drainWaiting(topic),
   });
   const topics = new TopicTable(settings.buffer.maxTopics, (name) => {
     cluster.want(name);

@@ -54,6 +54,12 @@ export class Lane {
     return this.state.kind === "backing off";
   }
 
+  /** Takes a partition out of the line. */
+  leave(outbox: Outbox): void {
+    const at = this.line.indexOf(outbox);
+    if (at >= 0) this.line.splice(at, 1);
+  }
+
   /** An answer came: the broker is well. */
   succeeded(): void {
     this.#failures = 0;

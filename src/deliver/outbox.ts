@@ -11,7 +11,7 @@ export type OutboxState =
   /** Nothing is under way; there may or may not be something to send. */
   | { kind: "idle" }
   /** Stands in the line of a broker's lane. */
-  | { kind: "queued" }
+  | { kind: "queued"; lane: Lane }
   | { kind: "in flight"; batch: Batch; sentAt: number }
   | { kind: "backing off"; timer: ReturnType<typeof setTimeout> };
 
@@ -22,8 +22,6 @@ export type OutboxState =
 export class Outbox {
   readonly partition: Partition;
   state: OutboxState = { kind: "idle" };
-  /** Where it stands in line, when it does. */
-  lane: Lane | undefined;
   /** Batches that were taken and must be sent (again) before any other, in order. */
   readonly resend: Batch[] = [];
   /** When the first of `resend` was first sent; undefined when it never was. */
@@ -52,6 +50,25 @@ export class Outbox {
     const { keyed, topic } = this.partition;
     if (keyed.due && (!topic.any.due || keyed.oldest <= topic.any.oldest)) return keyed.take();
     return topic.any.take();
+  }
+
+  /** When the oldest message it has taken was routed; Infinity when it has none. */
+  get oldest(): number {
+    const inFlight = this.state.kind === "in flight" ? this.state.batch.openedAt : Number.POSITIVE_INFINITY;
+    return Math.min(inFlight, this.resend[0]?.openedAt ?? inFlight);
+  }
+
+  /** Sends nothing for `delay` ms, then calls `then`. */
+  wait(delay: number, then: () => void): void {
+    const timer = setTimeout(() => {
+      this.state = { kind: "idle" };
+      then();
+    }, delay);
+    this.state = { kind: "backing off", timer };
+  }
+
+  stopWaiting(): void {
+    if (this.state.kind === "backing off") clearTimeout(this.state.timer);
   }
 
   /** The stamp for the batch to send now. Only with a producer. */

@@ -1,0 +1,103 @@
+// `bruce serve`: the forwarder, from its configuration to its last message.
+import { formatConfigErrors, loadSettings } from "../config/load.ts";
+import type { Settings } from "../config/settings.ts";
+import { type Daemon, startDaemon } from "../daemon.ts";
+import { createLogger, type Log } from "../observe/log.ts";
+import { VERSION } from "./cliVersion.ts";
+
+export interface ServeOptions {
+  /** The configuration file; without it the one at the default place, if there is one. */
+  config?: string;
+  /** KEY=VALUE, each over the file's. */
+  set: string[];
+  /** With an embedded broker instead of Kafka. */
+  dev: boolean;
+}
+
+const FAILED = 1;
+const BAD_USAGE = 2;
+
+/** Serves until it is told to stop. Returns the exit code: 1 when messages had to be given up at the end. */
+export async function serveCommand(options: ServeOptions): Promise<number> {
+  const dev = options.dev ? await (await import("./serveDev.ts")).startDev() : undefined;
+  const loaded = loadSettings({
+    file: options.config,
+    set: [...(dev?.set ?? []), ...options.set],
+    env: process.env,
+  });
+  if ("errors" in loaded) {
+    process.stderr.write(`${formatConfigErrors(loaded.errors)}\n`);
+    await dev?.stop();
+    return BAD_USAGE;
+  }
+  const { settings, file } = loaded;
+  let log: Log;
+  try {
+    log = createLogger(settings.log);
+  } catch (error) {
+    process.stderr.write(`bruce: the log cannot be opened: ${(error as Error).message}\n`);
+    await dev?.stop();
+    return FAILED;
+  }
+  log.info("starting", { version: VERSION, config: file ?? "defaults", kafka: brokerList(settings) });
+  let daemon: Daemon;
+  try {
+    daemon = await startDaemon(settings, log, VERSION);
+  } catch (error) {
+    log.error("cannot start", { why: (error as Error).message });
+    await dev?.stop();
+    return FAILED;
+  }
+  log.info("ready", { ...daemon.addresses });
+  dev?.ready(daemon.addresses);
+  const code = await untilStopped(daemon, settings, log);
+  await dev?.stop();
+  return code;
+}
+
+/** Waits for TERM or INT, stops gracefully; at once on a second one. */
+async function untilStopped(daemon: Daemon, settings: Settings, log: Log): Promise<number> {
+  const signals = signalQueue(log);
+  const signal = await signals.next();
+  log.info("stopping: inputs first, then what was taken is delivered", {
+    signal,
+    held: daemon.status().ledger.held,
+    at_most_ms: settings.delivery.shutdownTimeout,
+  });
+  const second = signals.next().then(() => "at once" as const);
+  const end = await Promise.race([daemon.stop(), second]);
+  if (end === "at once") {
+    log.error("stopped at once, on a second signal", { lost: daemon.status().ledger.held });
+    return FAILED;
+  }
+  const { delivered, discarded } = daemon.status().ledger;
+  if (end > 0) log.error("stopped; messages were lost: Kafka did not take them in time", { lost: end, delivered });
+  else log.info("stopped", { delivered, discarded });
+  return end > 0 ? FAILED : 0;
+}
+
+function signalQueue(log: Log): { next(): Promise<string> } {
+  const arrived: string[] = [];
+  let waiting: ((signal: string) => void) | undefined;
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.on(signal, () => {
+      if (waiting === undefined) arrived.push(signal);
+      else waiting(signal);
+      waiting = undefined;
+    });
+  }
+  process.on("SIGUSR1", () => log.reopen());
+  process.on("SIGHUP", () => log.warn("the configuration is not read again while bruce runs: restart it for that"));
+  return {
+    next: () =>
+      new Promise((resolve) => {
+        const first = arrived.shift();
+        if (first === undefined) waiting = resolve;
+        else resolve(first);
+      }),
+  };
+}
+
+function brokerList(settings: Settings): string {
+  return settings.kafka.brokers.map(({ host, port }) => `${host}:${port}`).join(",");
+}

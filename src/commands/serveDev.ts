@@ -1,0 +1,51 @@
+// `bruce serve --dev`: an embedded broker, a directory of its own and free ports, so that it runs anywhere at once.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Daemon } from "../daemon.ts";
+import { startDevBroker } from "../dev/devBroker.ts";
+import { createPrinter } from "../dev/print.ts";
+
+export interface DevSurroundings {
+  /** Settings as of --set; those that the user gives come after and win. */
+  set: string[];
+  /** Tells where things are and how to try them. */
+  ready(addresses: Daemon["addresses"]): void;
+  stop(): Promise<void>;
+}
+
+/** Starts the embedded broker; every message that reaches it is printed on stdout. */
+export async function startDev(): Promise<DevSurroundings> {
+  const directory = mkdtempSync(join(tmpdir(), "bruce-dev-"));
+  const printer = createPrinter(process.stdout);
+  const broker = await startDevBroker({
+    onRecords: (topic, partition, batch) => printer.print(topic, partition, batch),
+  });
+  return {
+    set: [
+      `kafka.brokers=["${broker.bootstrap}"]`,
+      "kafka.auto_create_topics=true",
+      `input.datagram.path="${directory}/bruce.sock"`,
+      `input.stream.path="${directory}/bruce.stream.sock"`,
+      `buffer.path="${directory}/state"`,
+      `http.listen="127.0.0.1:0"`,
+      "input.tcp.enabled=true",
+      `input.tcp.listen="127.0.0.1:0"`,
+    ],
+    ready({ stream, http }) {
+      const status = http === undefined ? "" : `\n  status        http://${http.host}:${http.port}/`;
+      process.stderr.write(
+        `\nbruce serve --dev: an embedded Kafka in memory takes the messages, nothing is kept\n` +
+          `  directory     ${directory}\n` +
+          `  Kafka         ${broker.bootstrap}${status}\n` +
+          (stream === undefined ? "" : `  try           echo hello | bruce send greetings --socket ${stream}\n`) +
+          `  end it        Ctrl-C\n\n`,
+      );
+    },
+    async stop() {
+      await broker.stop();
+      printer.end();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}

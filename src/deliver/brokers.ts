@@ -1,0 +1,64 @@
+// The brokers that batches go to, each made when a partition that it leads has something to send.
+import type { KafkaConnection } from "../kafka/connection.ts";
+import { Broker } from "./broker.ts";
+import type { Cluster } from "./cluster.ts";
+import type { Lane } from "./lane.ts";
+import type { Outbox } from "./outbox.ts";
+
+export interface BrokersParts {
+  cluster: Pick<Cluster, "broker">;
+  connect: (host: string, port: number) => KafkaConnection;
+  backoff: number;
+  backoffMax: number;
+  random: () => number;
+  /** A lane opened, or its backoff is over. */
+  onReady: (lane: Lane) => void;
+  /** A broker cannot be reached; it is tried again after `delay` ms. */
+  onFailure: (broker: Broker, lane: Lane, why: string, delay: number) => void;
+}
+
+export class Brokers {
+  readonly #parts: BrokersParts;
+  readonly #byId = new Map<number, Broker>();
+
+  constructor(parts: BrokersParts) {
+    this.#parts = parts;
+  }
+
+  /** The broker with that node id, if the cluster knows it. */
+  get(id: number): Broker | undefined {
+    const known = this.#byId.get(id);
+    if (known !== undefined) return known;
+    const address = id < 0 ? undefined : this.#parts.cluster.broker(id);
+    if (address === undefined) return undefined;
+    const { connect, onFailure, ...rest } = this.#parts;
+    const { host, port } = address;
+    const broker: Broker = new Broker(id, host, port, {
+      ...rest,
+      connect: () => connect(host, port),
+      onFailure: (lane, why, delay) => onFailure(broker, lane, why, delay),
+    });
+    this.#byId.set(id, broker);
+    return broker;
+  }
+
+  /** Drops those that have gone or moved to another address; returns the partitions that stood in line for them. */
+  dropMoved(): Outbox[] {
+    const stranded: Outbox[] = [];
+    for (const broker of [...this.#byId.values()]) {
+      const known = this.#parts.cluster.broker(broker.id);
+      if (known !== undefined && known.host === broker.host && known.port === broker.port) continue;
+      this.#byId.delete(broker.id);
+      stranded.push(...broker.stop());
+    }
+    return stranded;
+  }
+
+  values(): IterableIterator<Broker> {
+    return this.#byId.values();
+  }
+
+  stop(): void {
+    for (const broker of this.#byId.values()) broker.stop();
+  }
+}
