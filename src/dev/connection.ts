@@ -11,8 +11,8 @@ const JOIN_BELOW = 256 * 1024;
 export interface ConnectionOptions {
   socket: Socket<unknown>;
   serve(frame: Buffer, connection: Connection): Reply | Promise<Reply>;
-  /** After each request, whatever became of it. */
-  onServed(): void;
+  /** After each request, whatever became of it, and when one begins to wait. */
+  onProgress(): void;
   /** A mistake of this broker or of its onRecords: the connection ends, and someone should see why. */
   onError(error: unknown): void;
 }
@@ -93,6 +93,7 @@ export class Connection {
         return;
       }
       this.#state = "serving";
+      this.#options.onProgress();
       reply.then(
         (late) => {
           if (this.#state === "serving") this.#state = "reading";
@@ -114,7 +115,7 @@ export class Connection {
       if (next === "hang") this.#state = "hung";
       if (next === "end") this.#end();
     }
-    this.#options.onServed();
+    this.#options.onProgress();
   }
 
   #flush(): void {

@@ -60,7 +60,7 @@ export interface DevBroker {
   topics(): TopicDescription[];
   /** What is kept of a topic or of one partition of it, decoded, by partition and offset. */
   records(topic: string, partition?: number): StoredRecord[];
-  /** Resolves when the condition holds; it is looked at now and after each request. */
+  /** Resolves when the condition holds; it is looked at now and whenever a request was served or began to wait. */
   until(condition: () => boolean): Promise<void>;
   /** Closes a node's listener and connections. Its partitions have no leader until it starts, or they get another. */
   stopNode(id: number): void;
@@ -88,7 +88,7 @@ export async function startDevBroker(options: DevBrokerOptions = {}): Promise<De
       port: options.port === undefined || options.port === 0 ? 0 : options.port + index,
       broker,
       nextConnection: () => ++connections,
-      onServed: waits.look,
+      onProgress: waits.look,
       onError: options.onError ?? reportError,
     }),
   );

@@ -17,7 +17,7 @@ export interface NodeOptions {
   port: number;
   broker: Broker;
   nextConnection(): number;
-  onServed(): void;
+  onProgress(): void;
   onError(error: unknown): void;
 }
 
@@ -42,7 +42,7 @@ export function startNode(options: NodeOptions): NodeServer {
             socket,
             serve: (frame, from) =>
               serve(frame, { node: id, connection: origin, onClose: (callback) => from.onClose(callback) }, broker),
-            onServed: options.onServed,
+            onProgress: options.onProgress,
             onError: options.onError,
           });
         },

@@ -1,6 +1,6 @@
 // Which requests the embedded broker takes, and in which versions.
 
-/** `min` and `max` are the versions answered; `announcedMin` is what ApiVersions says where that differs. */
+/** `min` and `max` are the versions answered, and announced. */
 export const APIS = {
   Produce: { key: 0, min: 3, max: 8 },
   Fetch: { key: 1, min: 4, max: 11 },
