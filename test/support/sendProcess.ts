@@ -40,7 +40,8 @@ export function startSend(options: Partial<SendCommandOptions>, given: SendProce
     const decoder = new TextDecoder();
     for await (const chunk of child.stderr as ReadableStream<Uint8Array>) {
       stderr += decoder.decode(chunk, { stream: true });
-      waiting = waiting.filter(({ text, resolve }) => !stderr.includes(text) || (resolve(), false));
+      for (const { text, resolve } of waiting) if (stderr.includes(text)) resolve();
+      waiting = waiting.filter(({ text }) => !stderr.includes(text));
     }
   })();
   const sink = child.stdin as import("bun").FileSink | undefined;

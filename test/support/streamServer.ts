@@ -80,22 +80,23 @@ function accept(): void {
   tell({ event: "accepted" });
 }
 
-/** Reads once, a different amount each time so that every frame is cut somewhere. False: nothing there, or its end. */
-function receive(fd: number): boolean {
+function receive(fd: number): void {
+  if (take(fd) !== 0) return;
+  libc.close(fd);
+  closeSync(connections.get(fd) as number);
+  connections.delete(fd);
+  tell({ event: "closed" });
+}
+
+/** Reads once, a different amount each time so that every frame is cut somewhere; how much. */
+function take(fd: number): number {
   const count = libc.recv(fd, at(BYTES_AT), 1 + Math.floor(Math.random() * 100_000), MSG_DONTWAIT);
   if (count > 0) {
     writeSync(connections.get(fd) as number, memory, BYTES_AT, count);
     received += count;
     tell({ event: "received", bytes: received });
-    return true;
   }
-  if (count === 0) {
-    libc.close(fd);
-    closeSync(connections.get(fd) as number);
-    connections.delete(fd);
-    tell({ event: "closed" });
-  }
-  return false;
+  return count;
 }
 
 function commands(): string {
@@ -123,7 +124,8 @@ function stop(): void {
   listener = -1;
   if (kind === "unix") rmSync(place, { force: true });
   for (const fd of connections.keys()) libc.shutdown(fd, SHUT_RD);
-  for (const fd of connections.keys()) while (receive(fd)) {}
+  // Nothing left and the end look alike now, and neither means that the client has closed.
+  for (const fd of connections.keys()) while (take(fd) > 0) {}
   tell({ event: "drained" });
   libc.poll(null, 0, 300);
   for (const fd of connections.keys()) libc.close(fd);

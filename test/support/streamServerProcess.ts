@@ -63,7 +63,8 @@ export async function startStreamServer(options: ServerOptions): Promise<StreamS
     counts.set(event, (counts.get(event) ?? 0) + 1);
     bytes = total ?? bytes;
     listeningPort = port ?? listeningPort;
-    waiting = waiting.filter(({ met, resolve }) => !met() || (resolve(), false));
+    for (const { met, resolve } of waiting) if (met()) resolve();
+    waiting = waiting.filter(({ met }) => !met());
   };
   const until = (met: () => boolean): Promise<void> =>
     met() ? Promise.resolve() : new Promise((resolve) => waiting.push({ met, resolve }));
@@ -122,19 +123,18 @@ export function decodeFrames(bytes: Buffer): Received[] {
     if (size < 28) throw new Error(`a frame of ${size} bytes at ${start}`);
     if (start + size > bytes.length) break;
     let at = start + 4;
-    const apiKey = view.getInt16(at);
-    if (view.getInt16(at + 2) !== 0 || view.getInt16(at + 4) !== 0) throw new Error(`version or flags at ${start}`);
-    at += 6;
-    const partitionKey = apiKey === 257 ? view.getInt32(at) : undefined;
-    if (apiKey === 257) at += 4;
-    const take = (length: number): Buffer => bytes.subarray(at, (at += length));
-    const topicLength = view.getInt16((at += 2) - 2);
-    const topic = take(topicLength).toString();
-    const timestamp = view.getBigInt64((at += 8) - 8);
-    const keyLength = view.getInt32((at += 4) - 4);
-    const key = take(keyLength);
-    const valueLength = view.getInt32((at += 4) - 4);
-    const value = take(valueLength);
+    const skip = (length: number): number => {
+      at += length;
+      return at - length;
+    };
+    const apiKey = view.getInt16(skip(2));
+    if (view.getInt32(skip(4)) !== 0) throw new Error(`version or flags at ${start}`);
+    const partitionKey = apiKey === 257 ? view.getInt32(skip(4)) : undefined;
+    const take = (length: number): Buffer => bytes.subarray(skip(length), at);
+    const topic = take(view.getInt16(skip(2))).toString();
+    const timestamp = view.getBigInt64(skip(8));
+    const key = take(view.getInt32(skip(4)));
+    const value = take(view.getInt32(skip(4)));
     if (at !== start + size) throw new Error(`the lengths of the frame at ${start} do not add up`);
     messages.push({ apiKey, partitionKey, topic, timestamp, key, value });
     start = at;
