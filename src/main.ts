@@ -55,8 +55,11 @@ async function leave(code: number): Promise<void> {
 }
 
 function quietly(stream: NodeJS.WriteStream, onClosed: () => void): void {
+  let closed = false;
   stream.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") throw error;
-    onClosed();
+    // Every write that follows fails too: once is enough, and twice would tell the daemon to stop at once.
+    if (!closed) onClosed();
+    closed = true;
   });
 }

@@ -14,7 +14,8 @@ export type Action =
 export function parseCommandLine(argv: readonly string[], commands: readonly CommandSpec[]): Action {
   if (argv[0] === "help") return parseCommandLine([...argv.slice(1, 2), "--help"], commands);
   const cli = declare(commands);
-  cli.parse(["", "", ...protect(argv)], { run: false });
+  const all = [...GLOBAL_OPTIONS, ...commands.flatMap((each) => each.options)];
+  cli.parse(["", "", ...protect(argv, all)], { run: false });
   const options = new Map(Object.entries(cli.options).filter(([name]) => name !== "--"));
   const args = [...cli.args, ...dashed(cli)].map(restore);
   const command = commands.find((each) => each.name === cli.matchedCommandName);
@@ -59,15 +60,25 @@ function isNumeric(text: string): boolean {
   return Number.isFinite(Number(text));
 }
 
-function protect(argv: readonly string[]): string[] {
+/** The arguments in the one form of each that cac reads without harm. */
+function protect(argv: readonly string[], options: readonly OptionSpec[]): string[] {
   const end = argv.indexOf("--");
-  return argv.map((argument, index) => {
-    if (end >= 0 && index >= end) return argument;
+  return argv.map((written, index) => {
+    if (end >= 0 && index >= end) return written;
+    const argument = lengthen(written, options);
     const assigned = /^(--?[^=]+=)(.*)$/s.exec(argument);
     if (assigned !== null) return isNumeric(assigned[2] ?? "") ? `${assigned[1]}${MARK}${assigned[2]}` : argument;
     // A number with a dash is taken for options, as is usual; a dash alone is the standard input.
     return argument === "-" || (!argument.startsWith("-") && isNumeric(argument)) ? MARK + argument : argument;
   });
+}
+
+/** `-c` and `-cFILE` as `--config`: cac would lose one of `-c a --config b`, and take `-cFILE` for five flags. */
+function lengthen(argument: string, options: readonly OptionSpec[]): string {
+  const [, short, rest = ""] = /^-([a-z])(.*)$/s.exec(argument) ?? [];
+  const option = options.map(nameOf).find(({ names }) => names.length > 1 && names[0] === short);
+  if (option === undefined || (rest !== "" && !option.takesValue)) return argument;
+  return `--${option.names.at(-1)}${rest === "" || rest.startsWith("=") ? rest : `=${rest}`}`;
 }
 
 function restore(value: unknown): string {
@@ -81,7 +92,7 @@ function dashed(cli: CAC): unknown[] {
 }
 
 function kebab(name: string): string {
-  return name.replace(/(?<=.)[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  return name.replaceAll(MARK, "").replace(/(?<=.)[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
 /** `--config` of `-c, --config FILE`, and whether it takes a value. */

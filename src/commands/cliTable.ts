@@ -40,6 +40,66 @@ const set: OptionSpec = {
 // The imports are lazy so that each command starts with only what it needs; the names are literals for the bundler.
 export const COMMANDS: CommandSpec[] = [
   {
+    name: "serve",
+    args: "",
+    about: "take messages and deliver them to Kafka",
+    details:
+      "Takes messages on local sockets and delivers them to Kafka until it is told to stop. On SIGTERM or\n" +
+      "SIGINT it closes the sockets, delivers what it has, and ends; on a second one it ends at once.",
+    options: [
+      config,
+      set,
+      { flags: "--dev", about: "no Kafka needed: an embedded one takes the messages, and each is printed" },
+    ],
+    examples: [
+      ["bruce serve --dev", "to try it"],
+      ["bruce serve -c /etc/bruce/bruce.toml", "as a service"],
+      ["bruce serve --set kafka.brokers=kafka-1:9092", "without a file"],
+    ],
+    run: async ({ text, texts, flag }) => {
+      const { serveCommand } = await import("./serve.ts");
+      return await serveCommand({ config: text("config"), set: texts("set"), dev: flag("dev") });
+    },
+  },
+  {
+    name: "send",
+    args: "TOPIC [FILE...]",
+    about: "send lines to a topic",
+    details:
+      "Sends each line of standard input, or of the files (- is standard input), as a message to the daemon,\n" +
+      "as it arrives. Waits for a daemon that is not there yet, and goes on when it is restarted.",
+    options: [
+      { flags: "--socket PATH", about: "the daemon's stream socket; without it the one of its configuration" },
+      { flags: "--tcp HOST:PORT", about: "the daemon's TCP address instead" },
+      { flags: "-c, --config FILE", about: "the daemon's configuration, to find its socket" },
+      { flags: "--key KEY", about: "the key of every message" },
+      { flags: "--key-delimiter TEXT", about: "what separates the key from the message in each line" },
+      { flags: "--partition-key NUMBER", about: "choose the partition by this number" },
+      { flags: "--delimiter TEXT", about: "what ends a message (default: \\n); \\0 and \\xNN work" },
+      { flags: "--retry DURATION", about: "how long to wait for a daemon that is away (default: 30s)" },
+    ],
+    examples: [
+      ["tail -f access.log | bruce send clicks", "a log as it grows"],
+      ["bruce send clicks --key-delimiter : *.txt", "lines such as user7:hello"],
+      ["find . -print0 | bruce send files --delimiter '\\0'", "names with any characters"],
+    ],
+    run: async ({ args: [topic = "", ...files], text }) => {
+      const { sendCommand } = await import("./send.ts");
+      return await sendCommand({
+        topic,
+        files,
+        socket: text("socket"),
+        tcp: text("tcp"),
+        config: text("config"),
+        key: text("key"),
+        keyDelimiter: text("key-delimiter"),
+        partitionKey: text("partition-key"),
+        delimiter: text("delimiter"),
+        retry: text("retry"),
+      });
+    },
+  },
+  {
     name: "check",
     args: "[FILE]",
     about: "check a configuration and show what it comes to",
