@@ -4,7 +4,7 @@ import { type DecodedBatch, type DecodedRecord, readRecordBatch } from "../kafka
 import { Cluster } from "./cluster.ts";
 import type { Broker } from "./exchange.ts";
 import { createFaultScript, type FaultScript } from "./faults.ts";
-import { startNode } from "./node.ts";
+import { type NodeServer, startNode } from "./node.ts";
 import { API_NAMES, type ApiName } from "./protocol/apiKeys.ts";
 
 export interface DevBrokerOptions {
@@ -82,19 +82,21 @@ export async function startDevBroker(options: DevBrokerOptions = {}): Promise<De
   const waits = createWaits();
   let connections = 0;
 
-  const servers = Array.from({ length: options.brokers ?? 1 }, (_, index) =>
-    startNode({
-      id: index + 1,
-      port: options.port === undefined || options.port === 0 ? 0 : options.port + index,
-      broker,
-      nextConnection: () => ++connections,
-      onProgress: waits.look,
-      onError: options.onError ?? reportError,
-    }),
-  );
+  const servers: NodeServer[] = [];
+  try {
+    for (let id = 1; id <= (options.brokers ?? 1); id++) {
+      const port = options.port === undefined || options.port === 0 ? 0 : options.port + id - 1;
+      const nextConnection = () => ++connections;
+      const onError = options.onError ?? reportError;
+      servers.push(startNode({ id, port, broker, nextConnection, onProgress: waits.look, onError }));
+    }
+  } catch (error) {
+    for (const each of servers) each.stop();
+    throw error;
+  }
   const addresses = cluster.nodes.map(({ host, port }) => ({ host, port }));
 
-  function server(id: number) {
+  function server(id: number): NodeServer {
     const found = servers[id - 1];
     if (found === undefined) throw new Error(`there is no node ${id}`);
     return found;

@@ -1,5 +1,5 @@
 // One node of the embedded cluster: a listener on a port of its own, which it keeps when stopped and started again.
-import type { TCPSocketListener } from "bun";
+import type { TCPSocketListener, TCPSocketListenOptions } from "bun";
 import type { Node } from "./cluster.ts";
 import { Connection } from "./connection.ts";
 import { type Broker, serve } from "./exchange.ts";
@@ -31,7 +31,13 @@ export function startNode(options: NodeOptions): NodeServer {
 
   function start(): void {
     if (listener !== undefined) return;
-    listener = Bun.listen<Connection>({
+    listener = listen();
+    node.port = listener.port;
+    node.up = true;
+  }
+
+  function listen(): TCPSocketListener<Connection> {
+    const settings: TCPSocketListenOptions<Connection> = {
       hostname: HOST,
       port: node.port,
       socket: {
@@ -52,9 +58,13 @@ export function startNode(options: NodeOptions): NodeServer {
         // The close that follows says all that is needed.
         error: () => {},
       },
-    });
-    node.port = listener.port;
-    node.up = true;
+    };
+    try {
+      return Bun.listen(settings);
+    } catch (error) {
+      const why = error instanceof Error && "code" in error ? error.code : error;
+      throw new Error(`the embedded broker cannot listen on ${HOST}:${node.port}: ${why}`, { cause: error });
+    }
   }
 
   function stop(): void {
