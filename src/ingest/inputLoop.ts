@@ -1,0 +1,202 @@
+// The input thread's loop: polls all sockets, reads what there is, and returns only when it was told to stop.
+import type { QueueWriter } from "../spool/queue.ts";
+import type { SplitterLimits } from "../wire/splitter.ts";
+import { Acceptor } from "./acceptor.ts";
+import { Connections } from "./connections.ts";
+import { STOP } from "./control.ts";
+import { DatagramSocket } from "./datagramSocket.ts";
+import { DatagramGatherer } from "./datagrams.ts";
+import { DiscardTally } from "./discardTally.ts";
+import { Intake } from "./intake.ts";
+import { EINTR, ENOMEM, errnoName, POLLIN } from "./libc.ts";
+import { PollSet } from "./pollSet.ts";
+import type { InputKind, InputMessage, StartOrder } from "./report.ts";
+import { Reporter } from "./reporter.ts";
+import { type Shell, TURN_BYTES } from "./shell.ts";
+import type { Sockets } from "./sockets.ts";
+
+// Slots of the poll set.
+const EVENTS = 0;
+const DATAGRAM = 1;
+const STREAM = 2;
+const TCP = 3;
+const FIRST_CONNECTION = 4;
+
+/** Bytes of a frame that are neither key nor value, at most: its fixed fields and the longest topic. */
+const LARGEST_OVERHEAD = 32 + 249;
+/** Connections accepted in one turn. */
+const ACCEPT = 64;
+
+export interface LoopParts {
+  shell: Shell;
+  queue: QueueWriter;
+  order: StartOrder;
+  sockets: Sockets;
+  post: (message: InputMessage) => void;
+  /** Milliseconds, monotonic. */
+  clock: () => number;
+}
+
+/** The memory for C that the loop needs, in bytes. */
+export function memoryNeeded(order: StartOrder): number {
+  return TURN_BYTES * 3 + (order.datagram?.maxMessage ?? 0) + order.limits.connections * 8 + 65_536;
+}
+
+export class InputLoop {
+  readonly #parts: LoopParts;
+  readonly #control: Int32Array;
+  readonly #poll: PollSet;
+  readonly #intakes: Intake[] = [];
+  readonly #discards = new DiscardTally();
+  readonly #reporter: Reporter;
+  readonly #connections: Connections;
+  readonly #datagrams: DatagramSocket | undefined;
+  readonly #acceptors: { slot: number; acceptor: Acceptor; limits: SplitterLimits }[] = [];
+  /** Offset of the eight bytes read from the eventfd. */
+  readonly #event: number;
+  readonly #maxPayload: number;
+  #phase: "running" | "draining" | "farewell" | "over" = "running";
+  #farewellEnds = 0;
+
+  constructor(parts: LoopParts) {
+    this.#parts = parts;
+    const { order, shell, sockets, queue, post } = parts;
+    this.#control = new Int32Array(order.control);
+    this.#maxPayload = Math.min(order.maxRecord, queue.largest - LARGEST_OVERHEAD);
+    this.#poll = new PollSet(shell.memory, FIRST_CONNECTION + order.limits.connections);
+    this.#event = shell.memory.allocate(8);
+    this.#reporter = new Reporter(this.#control, this.#intakes, this.#discards, (report) =>
+      post({ type: "report", report }),
+    );
+    this.#connections = new Connections(shell, this.#poll, FIRST_CONNECTION, order.limits, this.#reporter);
+    const { datagram, stream, tcp } = sockets;
+    if (datagram !== undefined && order.datagram !== undefined) {
+      const limits = { maxMessage: order.datagram.maxMessage, maxPayload: this.#maxPayload };
+      const intake = this.#intake("datagram", order.datagram.whenFull);
+      const size = TURN_BYTES + limits.maxMessage;
+      const start = shell.memory.allocate(size);
+      const gatherer = new DatagramGatherer(shell.memory.bytes, start, start + size, limits, intake);
+      this.#datagrams = new DatagramSocket(shell, datagram, intake, gatherer, limits.maxMessage);
+    }
+    if (stream !== undefined && order.stream !== undefined) {
+      const intake = this.#intake("stream", order.stream.whenFull);
+      this.#accept(STREAM, new Acceptor(shell, stream.fd, stream.file, intake), order.stream.maxMessage);
+    }
+    if (tcp !== undefined && order.tcp !== undefined) {
+      const intake = this.#intake("tcp", order.tcp.whenFull);
+      this.#accept(TCP, new Acceptor(shell, tcp.fd, undefined, intake), order.tcp.maxMessage);
+    }
+  }
+
+  /** Runs until everything is closed after a stop. Throws when poll itself fails. */
+  run(): void {
+    const { shell, clock } = this.#parts;
+    const { libc, memory } = shell;
+    const slots = memory.address(this.#poll.offset);
+    this.#poll.watch(EVENTS, this.#parts.order.eventFd, POLLIN);
+    this.#watchPorts(clock());
+    while (this.#phase !== "over") {
+      const ready = libc.poll(slots, FIRST_CONNECTION + this.#connections.count, this.#timeout(clock()));
+      const now = clock();
+      if (ready > 0) {
+        this.#reporter.touch();
+        this.#serve(now);
+      } else if (ready < 0) {
+        const errno = libc.errno();
+        if (errno !== EINTR && errno !== ENOMEM) throw new Error(`poll failed: ${errnoName(errno)}`);
+      }
+      this.#datagrams?.turn(now);
+      this.#connections.turn(now);
+      this.#reporter.turn(now);
+      this.#advance(now);
+      if (this.#phase === "running" || this.#phase === "draining") this.#watchPorts(now);
+    }
+  }
+
+  #intake(kind: InputKind, whenFull: "block" | "drop_newest"): Intake {
+    const { queue } = this.#parts;
+    const intake = new Intake({ kind, whenFull, queue, discards: this.#discards, wallClock: Date.now });
+    this.#intakes.push(intake);
+    return intake;
+  }
+
+  #accept(slot: number, acceptor: Acceptor, maxMessage: number): void {
+    this.#acceptors.push({ slot, acceptor, limits: { maxMessage, maxPayload: this.#maxPayload } });
+  }
+
+  /** Does what poll has named. */
+  #serve(now: number): void {
+    if (this.#poll.events(EVENTS) !== 0) this.#wakened(now);
+    if (this.#poll.events(DATAGRAM) !== 0) this.#datagrams?.read(now);
+    this.#connections.read(now);
+    for (const { slot, acceptor, limits } of this.#acceptors) {
+      if (this.#poll.events(slot) === 0) continue;
+      const most = Math.min(ACCEPT, this.#connections.room);
+      acceptor.accept(most, now, (fd) => this.#connections.add(fd, acceptor.intake, limits));
+    }
+  }
+
+  /** The main thread has something: room in the queue, or the stop. */
+  #wakened(now: number): void {
+    const { libc, memory } = this.#parts.shell;
+    libc.read(this.#parts.order.eventFd, memory.address(this.#event), 8);
+    const stalled = this.#intakes.filter((intake) => intake.stalled);
+    for (const intake of stalled) intake.retry();
+    if (stalled.length > 0) this.#connections.refresh();
+    if (Atomics.load(this.#control, STOP) !== 0 && this.#phase === "running") this.#stop(now);
+  }
+
+  #stop(now: number): void {
+    this.#phase = "draining";
+    this.#datagrams?.stop();
+    for (const { slot, acceptor, limits } of this.#acceptors) {
+      this.#poll.ignore(slot);
+      acceptor.stop(this.#connections.room, now, (fd) => this.#connections.add(fd, acceptor.intake, limits));
+    }
+    this.#acceptors.length = 0;
+    this.#connections.stop();
+  }
+
+  /** Goes on to the next phase of a stop, when this one is done. */
+  #advance(now: number): void {
+    const { post, order } = this.#parts;
+    if (this.#phase === "draining") {
+      if (this.#datagrams?.closed === false || !this.#connections.allDrained) return;
+      if (this.#intakes.some((intake) => intake.stalled)) return;
+      this.#reporter.turn(now, true);
+      post({ type: "drained" });
+      this.#phase = "farewell";
+      this.#farewellEnds = now + order.limits.farewell;
+    }
+    if (this.#phase === "farewell" && (this.#connections.count === 0 || now >= this.#farewellEnds)) {
+      this.#connections.closeAll(now);
+      this.#reporter.turn(now, true);
+      this.#phase = "over";
+      post({ type: "closed" });
+    }
+  }
+
+  #watchPorts(now: number): void {
+    if (this.#datagrams?.wanted(now) === true) this.#poll.watch(DATAGRAM, this.#datagrams.fd, POLLIN);
+    else this.#poll.ignore(DATAGRAM);
+    for (const slot of [STREAM, TCP]) this.#poll.ignore(slot);
+    for (const { slot, acceptor } of this.#acceptors) {
+      const paused = this.#connections.room <= 0 || acceptor.pauseLeft(now) !== undefined;
+      if (!paused) this.#poll.watch(slot, acceptor.fd, POLLIN);
+    }
+  }
+
+  /** Milliseconds that poll may wait, -1 for as long as it takes. */
+  #timeout(now: number): number {
+    let least = Number.POSITIVE_INFINITY;
+    const consider = (left: number | undefined) => {
+      if (left !== undefined && left < least) least = left;
+    };
+    consider(this.#datagrams?.timeLeft(now));
+    consider(this.#connections.timeLeft(now));
+    consider(this.#reporter.timeLeft(now));
+    for (const { acceptor } of this.#acceptors) consider(acceptor.pauseLeft(now));
+    if (this.#phase === "farewell") consider(Math.max(0, this.#farewellEnds - now));
+    return least === Number.POSITIVE_INFINITY ? -1 : Math.ceil(least);
+  }
+}

@@ -1,0 +1,118 @@
+// One input's way into the queue: what is good is appended, what is not is counted, and a full queue stalls or drops.
+import type { QueueWriter } from "../spool/queue.ts";
+import { FAULT_REASONS, FrameFault, PARTITION_KEY, readInt16, readInt32 } from "../wire/frame.ts";
+import type { DiscardTally } from "./discardTally.ts";
+import type { InputCounters, InputKind } from "./report.ts";
+
+/** Frames that found no room in the queue. */
+interface Pending {
+  source: number;
+  bytes: Buffer;
+  count: number;
+}
+
+export interface IntakeParts {
+  kind: InputKind;
+  whenFull: "block" | "drop_newest";
+  queue: QueueWriter;
+  discards: DiscardTally;
+  /** Milliseconds since the epoch. */
+  wallClock: () => number;
+}
+
+/**
+ * What holds: every message is counted in `counters.messages` at the moment it is appended or discarded, so their sum
+ * over the inputs is always what the queue has been given plus what was discarded.
+ */
+export class Intake {
+  readonly kind: InputKind;
+  readonly counters: InputCounters = { messages: 0, bytes: 0, uncleanDisconnects: 0, accepted: 0, open: 0 };
+  readonly #parts: IntakeParts;
+  /** In the order received. At most what one recv gave, and what was gathered before it. */
+  #pending: Pending[] = [];
+
+  constructor(parts: IntakeParts) {
+    this.kind = parts.kind;
+    this.#parts = parts;
+  }
+
+  /** The queue is full and this input waits for it: nothing more must be read from its sockets until `retry`. */
+  get stalled(): boolean {
+    return this.#pending.length > 0;
+  }
+
+  /** Takes `count` good frames, back to back in bytes[start, end), which may be used again afterwards. */
+  accept(source: number, bytes: Buffer, start: number, end: number, count: number): void {
+    if (end - start > this.#parts.queue.largest) {
+      this.#acceptInParts(source, bytes, start, end);
+    } else if (this.stalled || !this.#append(source, bytes, start, end, count)) {
+      if (this.#parts.whenFull === "drop_newest") this.#drop(bytes, start, end);
+      else this.#pending.push({ source, bytes: Buffer.from(bytes.subarray(start, end)), count });
+    }
+  }
+
+  /** Tries again what found no room. True when nothing is left of it. */
+  retry(): boolean {
+    let done = 0;
+    for (const { source, bytes, count } of this.#pending) {
+      if (!this.#append(source, bytes, 0, bytes.length, count)) break;
+      done++;
+    }
+    this.#pending.splice(0, done);
+    return !this.stalled;
+  }
+
+  /** Discards one message that is not acceptable; bytes[start, end) is its beginning. */
+  reject(fault: FrameFault, bytes: Buffer, start: number, end: number, size: number): void {
+    if (fault === FrameFault.Ok) throw new RangeError("a good frame is no discard");
+    const topic = fault === FrameFault.TooLarge ? topicAt(bytes, start) : null;
+    // Of a frame whose Size cannot be believed, what is at hand is what was received.
+    const received =
+      fault === FrameFault.Malformed || fault === FrameFault.TooLong ? Math.min(size, end - start) : size;
+    this.#parts.discards.add(this.kind, FAULT_REASONS[fault], topic, bytes, start, end, Math.max(received, 0));
+    this.counters.messages++;
+    this.counters.bytes += Math.max(received, 0);
+  }
+
+  #append(source: number, bytes: Buffer, start: number, end: number, count: number): boolean {
+    if (this.#parts.queue.append(source, this.#parts.wallClock(), bytes, start, end, count) === 0) return false;
+    this.counters.messages += count;
+    this.counters.bytes += end - start;
+    return true;
+  }
+
+  /** More than the whole queue can hold at once: as many frames at a time as it can. */
+  #acceptInParts(source: number, bytes: Buffer, start: number, end: number): void {
+    const { largest } = this.#parts.queue;
+    let from = start;
+    let at = start;
+    let count = 0;
+    while (at < end) {
+      const next = at + readInt32(bytes, at);
+      if (next - from > largest) {
+        this.accept(source, bytes, from, at, count);
+        from = at;
+        count = 0;
+      }
+      at = next;
+      count++;
+    }
+    this.accept(source, bytes, from, end, count);
+  }
+
+  #drop(bytes: Buffer, start: number, end: number): void {
+    for (let at = start; at < end; ) {
+      const size = readInt32(bytes, at);
+      this.#parts.discards.add(this.kind, "queue_full", topicAt(bytes, at), bytes, at, at + size, size);
+      this.counters.messages++;
+      this.counters.bytes += size;
+      at += size;
+    }
+  }
+}
+
+/** The topic of a frame that is good as far as its topic. */
+function topicAt(bytes: Buffer, frame: number): string {
+  const at = frame + (readInt16(bytes, frame + 4) === PARTITION_KEY ? 14 : 10);
+  return bytes.toString("latin1", at + 2, at + 2 + readInt16(bytes, at));
+}
