@@ -37,7 +37,7 @@ async function renderFamily(family: Family, status: DaemonStatus): Promise<strin
   return registry.metrics();
 }
 
-/** What was taken under no topic has the empty topic, which to Prometheus is no label; so the sums are the totals. */
+/** What was taken under no topic has the empty topic, which to Prometheus is no label. */
 function accounts(status: DaemonStatus, each: (topic: string, account: AccountStatus) => void): void {
   each("", status.ledger.no_topic);
   for (const topic of status.topics) each(topic.name, topic);

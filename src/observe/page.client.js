@@ -332,7 +332,7 @@
     } catch {
       showAbsence();
     }
-    setTimeout(poll, INTERVAL);
+    setTimeout(() => void poll(), INTERVAL);
   }
 
   for (const id of ["rates", "backlog"]) {
@@ -349,5 +349,5 @@
   }
   window.addEventListener("resize", drawAll);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
-  poll();
+  void poll();
 })();

@@ -1,0 +1,154 @@
+// The status as text: for a person at a terminal, and as lines of tab-separated fields for a pipe.
+import Table from "cli-table3";
+import type { createColors } from "picocolors";
+import { printable } from "./logPrintable.ts";
+import type { BrokerStatus, DaemonStatus, TopicStatus } from "./status.ts";
+import { drainEstimate, type Rates } from "./statusRates.ts";
+import { mostUrgent } from "./statusTopics.ts";
+import { formatCount, formatRate, formatSize, formatTime } from "./statusUnits.ts";
+
+type Colours = ReturnType<typeof createColors>;
+
+/** Made for a terminal: at most `maxTopics` topics, the most urgent first. Ends in a newline. */
+export function terminalText(status: DaemonStatus, rates: Rates | undefined, maxTopics: number, c: Colours): string {
+  const shown = mostUrgent(status, maxTopics);
+  const omitted = shown.topics_omitted ?? 0;
+  const parts = [heading(status, c), ledger(status, rates, c)];
+  if (shown.topics.length > 0) parts.push(topicTable(shown.topics, c));
+  if (omitted > 0) parts.push(c.dim(`… and ${formatCount(omitted)} more topics (all with --json)`));
+  if (status.brokers.length > 0) parts.push(brokerTable(status, c));
+  else parts.push(c.yellow("no brokers known yet"));
+  return `${parts.join("\n\n")}\n`;
+}
+
+function heading(status: DaemonStatus, c: Colours): string {
+  const state = status.state === "running" ? c.green(status.state) : c.yellow(status.state);
+  const up = formatTime(status.now - status.started_at);
+  const rest = [`up ${up}`, `pid ${status.pid}`, `acks ${status.acks}`, `memory ${formatSize(status.memory.rss)}`];
+  return `${c.bold("bruce")} ${printable(status.version)}  ${state}  ${c.dim(rest.join("  "))}`;
+}
+
+function ledger(status: DaemonStatus, rates: Rates | undefined, c: Colours): string {
+  const { ledger: books } = status;
+  const counts = [books.received, books.delivered, books.held, books.discarded].map(formatCount);
+  const width = Math.max(...counts.map((text) => text.length));
+  const notes = [
+    rates === undefined ? "" : formatRate(rates.received),
+    rates === undefined ? "" : formatRate(rates.delivered),
+    drainText(status, rates),
+    reasons(books.discards_by_reason),
+  ];
+  const names = ["received", "delivered", "held", "discarded"];
+  const lines = names.map((name, i) => `  ${name.padEnd(10)} ${counts[i]?.padStart(width)}  ${c.dim(notes[i] ?? "")}`);
+  lines.push(books.balanced ? c.green("  ✓ the ledger balances") : c.red("  ✗ the ledger does not balance"));
+  if (books.possible_duplicates > 0) {
+    lines.push(c.yellow(`  ${formatCount(books.possible_duplicates)} possible duplicates`));
+  }
+  if (status.acks === 0) lines.push(c.yellow("  acks = 0: delivered means written to the broker's socket, no more"));
+  return lines.map((line) => line.trimEnd()).join("\n");
+}
+
+function reasons(byReason: Record<string, number>): string {
+  const sorted = Object.entries(byReason).sort((a, b) => b[1] - a[1]);
+  return sorted.map(([reason, count]) => `${printable(reason)} ${formatCount(count)}`).join(", ");
+}
+
+function drainText(status: DaemonStatus, rates: Rates | undefined): string {
+  const oldest = Math.max(0, ...status.topics.map((topic) => topic.oldest_unsent_age ?? 0));
+  const age = oldest > 0 ? `oldest ${formatTime(oldest)}` : "";
+  if (rates === undefined) return age;
+  const drain = drainEstimate(status, rates);
+  const text = {
+    empty: "",
+    draining: drain.kind === "draining" ? `drained in about ${formatTime(drain.time)}` : "",
+    growing: "not getting less",
+    stuck: "nothing is delivered",
+  }[drain.kind];
+  return [age, text].filter((part) => part !== "").join(", ");
+}
+
+function topicTable(topics: TopicStatus[], c: Colours): string {
+  const table = newTable(["TOPIC", "STATE", "RECEIVED", "DELIVERED", "HELD", "DISCARDED", "LAG", "OLDEST"], 2);
+  for (const topic of topics) {
+    const isHeld = topic.state === "held";
+    table.push([
+      printable(topic.name),
+      isHeld ? c.yellow("held") : topic.state,
+      formatCount(topic.received),
+      formatCount(topic.delivered),
+      formatCount(topic.held),
+      formatCount(topic.discarded),
+      topic.lag_bytes === 0 ? "" : formatSize(topic.lag_bytes),
+      topic.oldest_unsent_age === null ? "" : formatTime(topic.oldest_unsent_age),
+    ]);
+    if (isHeld) table.push([{ colSpan: 8, content: c.yellow(`  ↳ ${printable(topic.reason ?? "no reason given")}`) }]);
+  }
+  return textOf(table);
+}
+
+function brokerTable(status: DaemonStatus, c: Colours): string {
+  const table = newTable(["BROKER", "ADDRESS", "STATE", "IN FLIGHT"], 3);
+  for (const broker of status.brokers) {
+    const text = printable(brokerState(broker, status.now));
+    table.push([
+      String(broker.id),
+      printable(broker.address),
+      broker.state === "down" ? c.red(text) : text,
+      String(broker.in_flight),
+    ]);
+  }
+  return textOf(table);
+}
+
+function brokerState(broker: BrokerStatus, now: number): string {
+  const { throttled_until: until, state, reason } = broker;
+  const why = reason === undefined ? state : `${state}: ${reason}`;
+  return until !== null && until > now ? `${why}, throttled for ${formatTime(until - now)}` : why;
+}
+
+/** A table without lines; the columns from `firstNumber` on are numbers. */
+function newTable(head: string[], firstNumber: number) {
+  const none = ["top", "bottom", "mid", "left", "right", "middle"].flatMap((side) => {
+    const corners = side === "top" || side === "bottom" ? ["", "-mid", "-left", "-right"] : [""];
+    return corners.map((corner) => [`${side}${corner}`, ""]);
+  });
+  const chars = { ...Object.fromEntries(none), "left-mid": "", "mid-mid": "", "right-mid": "", middle: "  " };
+  return new Table({
+    head,
+    chars,
+    colAligns: head.map((_, i) => (i < firstNumber ? "left" : "right")),
+    style: { head: [], border: [], "padding-left": 0, "padding-right": 0, compact: true },
+  });
+}
+
+function textOf(table: { toString(): string }): string {
+  return table
+    .toString()
+    .split("\n")
+    .map((line) => line.trimEnd())
+    .join("\n");
+}
+
+/** For pipes: each line a kind, then its fields, separated by tabs; numbers as they are. Ends in a newline. */
+export function pipeText(status: DaemonStatus, rates: Rates | undefined): string {
+  const { ledger: books } = status;
+  const lines: (string | number)[][] = [
+    ["bruce", status.version, status.state, `pid ${status.pid}`, `up ${formatTime(status.now - status.started_at)}`],
+    ["received", books.received],
+    ["delivered", books.delivered],
+    ["held", books.held, drainText(status, rates)],
+    ["discarded", books.discarded, reasons(books.discards_by_reason)],
+    ["possible_duplicates", books.possible_duplicates],
+    ["balanced", books.balanced ? "yes" : "no"],
+  ];
+  for (const topic of mostUrgent(status, status.topics.length).topics) {
+    const { name, state, received, delivered, held, discarded, lag_bytes, oldest_unsent_age: age, reason } = topic;
+    const oldest = age === null ? "-" : formatTime(age);
+    lines.push(["topic", name, state, received, delivered, held, discarded, lag_bytes, oldest, reason ?? ""]);
+  }
+  for (const broker of status.brokers) {
+    lines.push(["broker", broker.id, broker.address, brokerState(broker, status.now), broker.in_flight]);
+  }
+  const text = (fields: (string | number)[]): string => fields.map((field) => printable(String(field))).join("\t");
+  return `${lines.map((fields) => text(fields).trimEnd()).join("\n")}\n`;
+}
