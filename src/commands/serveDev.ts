@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Daemon } from "../daemon.ts";
 import { startDevBroker } from "../dev/devBroker.ts";
-import { createPrinter } from "../dev/print.ts";
+import { printToStdout } from "../dev/printToStdout.ts";
 
 export interface DevSurroundings {
   /** Settings as of --set; those that the user gives come after and win. */
@@ -14,10 +14,13 @@ export interface DevSurroundings {
   stop(): Promise<void>;
 }
 
+/** How long a stop waits for a slow reader of the printed messages. Milliseconds. */
+const PRINT_PATIENCE = 2000;
+
 /** Starts the embedded broker; every message that reaches it is printed on stdout. */
 export async function startDev(): Promise<DevSurroundings> {
   const directory = mkdtempSync(join(tmpdir(), "bruce-dev-"));
-  const printer = createPrinter(process.stdout);
+  const printer = printToStdout(process.stdout, process.env);
   const broker = await startDevBroker({
     onRecords: (topic, partition, batch) => printer.print(topic, partition, batch),
   });
@@ -44,7 +47,7 @@ export async function startDev(): Promise<DevSurroundings> {
     },
     async stop() {
       await broker.stop();
-      printer.end();
+      await printer.stop(PRINT_PATIENCE);
       rmSync(directory, { recursive: true, force: true });
     },
   };
