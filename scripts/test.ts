@@ -21,7 +21,7 @@ if (build?.failed !== 1) {
   if (paths.length > 0) {
     outcomes.push(await suite("selected tests", paths.some((path) => path.includes("e2e")) ? 600 : 60, []));
   } else {
-    outcomes.push(await suite("unit tests", 60, ["--path-ignore-patterns=test/e2e/**", "./test"]));
+    outcomes.push(await suite("unit tests", 60, ["--only-failures", "--path-ignore-patterns=test/e2e/**", "./test"]));
     outcomes.push(await suite("end-to-end tests", 600, ["./test/e2e"]));
   }
 }
