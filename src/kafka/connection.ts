@@ -34,8 +34,8 @@ const openSocket = createSocketFactory();
 export class KafkaConnection {
   /** host:port */
   readonly broker: string;
-  /** Called once when an open connection ends: with the failure, or without one after destroy(). */
-  onClose: ((error?: KafkaFailure) => void) | undefined;
+  /** Called once when an open connection ends for any reason but destroy(). */
+  onClose: ((failure: KafkaFailure) => void) | undefined;
   /** When the login expires, ms since the epoch. Answers in flight then are lost: reconnect before. */
   sessionEndsAt = Number.POSITIVE_INFINITY;
 
@@ -179,7 +179,7 @@ export class KafkaConnection {
     this.#pipeline.end(failure);
     this.#abortConnect?.(failure);
     this.#options.log.debug(failure.message, { broker: this.broker });
-    if (wasOpen) this.onClose?.(deliberate ? undefined : failure);
+    if (wasOpen && !deliberate) this.onClose?.(failure);
   }
 
   #closedByBroker(): KafkaFailure {

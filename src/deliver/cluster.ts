@@ -1,0 +1,230 @@
+// The picture of the cluster: its brokers, and the leaders of the topics that are wanted. Kept fresh on a connection of
+// its own. What to ask for when is decided in clusterTopics.ts, whom to ask in clusterLink.ts.
+import type { Settings } from "../config/settings.ts";
+import { METADATA_KEY, METADATA_VERSIONS, type MetadataResponse, metadataRequest } from "../kafka/metadata.ts";
+import type { Log } from "../observe/log.ts";
+import { backoffDelay } from "./backoff.ts";
+import { type Broker, ClusterLink, type Connection } from "./clusterLink.ts";
+import { type Ask, ClusterTopics, type TopicState } from "./clusterTopics.ts";
+
+export type { TopicPartition, TopicState } from "./clusterTopics.ts";
+
+export interface ClusterParts {
+  kafka: Pick<Settings["kafka"], "brokers" | "metadataRefresh" | "requestTimeout" | "autoCreateTopics">;
+  log: Pick<Log, "debug" | "info" | "warn">;
+  connect: (host: string, port: number) => Connection;
+  /** Milliseconds, monotonic. */
+  now: () => number;
+  /** In [0, 1). */
+  random: () => number;
+  /** Calls back after so many ms; returns what calls it off. */
+  after?: (delay: number, callback: () => void) => () => void;
+  /** Between failing brokers, and between refreshes, ms. */
+  backoff?: number;
+  backoffMax?: number;
+}
+
+/** Topics in one request. More are asked for in the next: decoding an answer must not hold up everything else. */
+const TOPICS_AT_ONCE = 1_000;
+/** Topics that are wanted within so many ms go into one request. */
+const GATHER = 2;
+/** A broker that is silent for so long is left for another, even where a produce request may take longer. ms */
+const PATIENCE = 10_000;
+
+export class Cluster {
+  /** Called after each answer with the topics of which it said something new; brokers may have changed as well. */
+  onChange: ((changedTopics: Set<string>) => void) | undefined;
+  /** When the last answer came, and when one last said anything new; ms since the epoch. */
+  lastUpdated: number | undefined;
+  lastModified: number | undefined;
+  clusterId: string | undefined;
+  /** Attempts without an answer, in total. */
+  failures = 0;
+
+  readonly #parts: Required<ClusterParts>;
+  readonly #topics: ClusterTopics;
+  readonly #link: ClusterLink;
+  #state: "new" | "waiting" | "asking" | "stopped" = "new";
+  /** When all is to be asked for again, whatever happens; the brokers too, if no topic is wanted. */
+  #refreshAt: number;
+  /** Not before: backoff after a failure. */
+  #notBefore: number;
+  #lastAsked = Number.NEGATIVE_INFINITY;
+  #failuresInARow = 0;
+  #timer: { at: number; cancel: () => void } | undefined;
+
+  constructor(parts: ClusterParts) {
+    this.#parts = { after: afterDelay, backoff: 100, backoffMax: 10_000, ...parts };
+    this.#topics = new ClusterTopics(parts.kafka.autoCreateTopics);
+    this.#link = new ClusterLink({ ...parts, bootstrap: parts.kafka.brokers });
+    this.#refreshAt = this.#notBefore = parts.now();
+  }
+
+  start(): void {
+    if (this.#state !== "new") return;
+    this.#state = "waiting";
+    this.#arm();
+  }
+
+  /** Closes the connection at once; nothing is called back any more. */
+  stop(): void {
+    this.#state = "stopped";
+    this.#timer?.cancel();
+    this.#link.close();
+  }
+
+  broker(id: number): Broker | undefined {
+    return this.#link.brokers.get(id);
+  }
+
+  brokers(): Broker[] {
+    return [...this.#link.brokers.values()];
+  }
+
+  /** host:port that metadata is asked of now. */
+  get address(): string | undefined {
+    return this.#link.address;
+  }
+
+  /** What is known of a topic; only of those wanted. */
+  topic(name: string): TopicState {
+    return this.#topics.state(name);
+  }
+
+  /** Asks for the topic soon, and keeps it fresh until forget(). */
+  want(name: string): void {
+    const at = this.#parts.now() + GATHER;
+    this.#topics.want(name, at);
+    this.#wakeAt(at);
+  }
+
+  forget(name: string): void {
+    this.#topics.forget(name);
+  }
+
+  /** Something contradicts the picture: asks for all of it soon. Many calls make one request. */
+  refresh(why: string): void {
+    const { now, backoff, log } = this.#parts;
+    const at = Math.max(now() + GATHER, this.#lastAsked + backoff);
+    if (at >= this.#refreshAt) return;
+    log.debug("metadata is to be refreshed", { why });
+    this.#refreshAt = at;
+    this.#wakeAt(at);
+  }
+
+  #arm(): void {
+    this.#wakeAt(Math.min(this.#topics.nextDue(), this.#refreshAt));
+  }
+
+  #wakeAt(time: number): void {
+    const at = Math.max(time, this.#notBefore);
+    if (this.#state !== "waiting" || (this.#timer !== undefined && this.#timer.at <= at)) return;
+    this.#timer?.cancel();
+    const wake = () => {
+      this.#timer = undefined;
+      void this.#ask();
+    };
+    this.#timer = { at, cancel: this.#parts.after(Math.max(0, at - this.#parts.now()), wake) };
+  }
+
+  /** One request, if one is due, and what follows from it. Never rejects. */
+  async #ask(): Promise<void> {
+    const { now, random, kafka } = this.#parts;
+    const time = now();
+    const full = this.#refreshAt <= time;
+    if (full) {
+      this.#topics.refresh(time);
+      this.#refreshAt = time + kafka.metadataRefresh * (0.9 + 0.2 * random());
+    }
+    const ask = this.#topics.take(time, TOPICS_AT_ONCE, this.#link.brokers.size);
+    if (!full && ask.names.length === 0) return this.#arm();
+    this.#state = "asking";
+    this.#lastAsked = time;
+    let changed: Set<string> | undefined;
+    try {
+      const response = await this.#request(ask);
+      if (this.#stopped) return;
+      changed = this.#answered(ask, response);
+    } catch (error) {
+      if (this.#stopped) return;
+      this.#failed(ask, error as Error, full);
+    }
+    this.#state = "waiting";
+    if (changed !== undefined) this.onChange?.(changed);
+    this.#arm();
+  }
+
+  async #request({ names, confirm }: Ask): Promise<MetadataResponse> {
+    const { kafka, after } = this.#parts;
+    const connection = await this.#link.open(confirm);
+    if (this.#stopped) throw new Error("stopped");
+    const version = METADATA_VERSIONS.find((each) => connection.supports(METADATA_KEY, each));
+    const request = metadataRequest({ topics: names, allowAutoTopicCreation: kafka.autoCreateTopics, version });
+    const patience = Math.min(PATIENCE, kafka.requestTimeout);
+    return new Promise((resolve, reject) => {
+      const cancel = after(patience, () => {
+        connection.destroy();
+        reject(new Error(`${connection.broker} did not answer Metadata within ${patience} ms`));
+      });
+      connection.request(request).then(resolve, reject).finally(cancel);
+    });
+  }
+
+  #answered({ names }: Ask, response: MetadataResponse): Set<string> {
+    const { now, log } = this.#parts;
+    // A broker that is just starting may know of nobody, not even of itself.
+    if (response.brokers.length === 0) throw new Error("the broker names no brokers");
+    const modified = this.#brokersDiffer(response);
+    this.#link.succeeded(response.brokers);
+    const source = { brokerId: this.#link.brokerId, brokerIds: new Set(this.#link.brokers.keys()) };
+    const changed = this.#topics.answered(names, response.topics, source, now());
+    this.lastUpdated = Date.now();
+    if (modified || changed.size > 0) this.lastModified = this.lastUpdated;
+    const clusterId = response.clusterId ?? undefined;
+    const fields = { address: this.address, cluster_id: clusterId, brokers: response.brokers.length };
+    if (this.clusterId !== undefined && this.clusterId !== clusterId) {
+      log.warn("another cluster answers than before: is kafka.brokers right?", { ...fields, before: this.clusterId });
+    } else if (this.#failuresInARow > 0 || this.clusterId === undefined) {
+      log.info("the cluster answers", fields);
+    }
+    this.clusterId = clusterId;
+    this.#failuresInARow = 0;
+    return changed;
+  }
+
+  #failed({ names }: Ask, error: Error, full: boolean): void {
+    const { now, log, backoff, backoffMax, random } = this.#parts;
+    this.failures++;
+    this.#failuresInARow++;
+    const delay = backoffDelay(this.#failuresInARow, backoff, backoffMax, random);
+    const fields = { address: this.address, why: error.message, in_ms: Math.round(delay) };
+    // Once per failure of the whole cluster, not per attempt: that of a broker in use is warned of where it matters.
+    if (this.#failuresInARow === Math.max(1, this.#link.brokers.size)) {
+      log.warn("metadata cannot be had, trying again", fields);
+    } else {
+      log.debug("metadata cannot be had, trying again", fields);
+    }
+    this.#link.failed();
+    this.#topics.failed(names, now());
+    if (full) this.#refreshAt = now();
+    this.#notBefore = now() + delay;
+  }
+
+  #brokersDiffer({ brokers }: MetadataResponse): boolean {
+    if (brokers.length !== this.#link.brokers.size) return true;
+    return brokers.some(({ id, host, port }) => {
+      const known = this.broker(id);
+      return known?.host !== host || known.port !== port;
+    });
+  }
+
+  /** A getter, because stop() may come while an answer is awaited. */
+  get #stopped(): boolean {
+    return this.#state === "stopped";
+  }
+}
+
+function afterDelay(delay: number, callback: () => void): () => void {
+  const timer = setTimeout(callback, delay);
+  return () => clearTimeout(timer);
+}

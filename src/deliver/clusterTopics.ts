@@ -1,0 +1,212 @@
+// What the cluster has said of the topics that are wanted, and which of them to ask for when. Knows no sockets or timers.
+import { ErrorCode } from "../kafka/errors.ts";
+import type { MetadataTopic } from "../kafka/metadata.ts";
+
+export interface TopicPartition {
+  id: number;
+  /** Broker id; -1 when the partition has no leader that we know an address of. */
+  leader: number;
+}
+
+export type TopicState =
+  /** Not answered yet, or only with an error that says nothing of the topic. */
+  | { kind: "unknown" }
+  /** `since`: on the clock of `now`. */
+  | { kind: "missing" | "forbidden" | "invalid"; errorCode: number; since: number }
+  /** Ascending ids, at least one. The same object for as long as nothing changes. */
+  | { kind: "known"; partitions: readonly TopicPartition[] };
+
+/** Where an answer came from. */
+export interface AnswerSource {
+  /** undefined when the address asked is not one that the cluster advertises. */
+  brokerId: number | undefined;
+  /** The brokers that the cluster has. */
+  brokerIds: ReadonlySet<number>;
+}
+
+export interface Ask {
+  names: string[];
+  /** The answer counts double if it comes from another broker than this one (undefined: than one that has no id). */
+  confirm?: { notFrom: number | undefined };
+}
+
+interface Entry {
+  state: TopicState;
+  /** It existed once: then one broker that lags behind is not believed that it is gone. */
+  seen: boolean;
+  /** When it was asked for first. */
+  firstAsked: number | undefined;
+  /** When it was asked for last. */
+  asked: number;
+  /** When to ask next; Infinity: not before the next refresh. */
+  due: number;
+  /** Answers in a row that settle nothing. */
+  puzzled: number;
+  /** A broker said of a topic seen before that it does not exist. */
+  evidence: { at: number; brokerId: number | undefined } | undefined;
+}
+
+/** A topic that is not there is asked for at most this often, and in the long run less. ms */
+const ASK_APART = 5_000;
+const ASK_APART_IN_THE_LONG_RUN = 30_000;
+/** How far apart two brokers must say that a topic seen before is gone. ms */
+const CONFIRM_APART = 60_000;
+/** A topic that is being made, or has no leader, is asked for after these many ms, doubling. */
+const SOON = 250;
+const SOON_AT_MOST = 2_000;
+/** How long a topic that the broker is to make may be said not to exist (KRaft says so at first). ms */
+const CREATION_GRACE = 10_000;
+
+export class ClusterTopics {
+  readonly #entries = new Map<string, Entry>();
+  readonly #autoCreate: boolean;
+
+  constructor(autoCreate: boolean) {
+    this.#autoCreate = autoCreate;
+  }
+
+  state(name: string): TopicState {
+    return this.#entries.get(name)?.state ?? UNKNOWN;
+  }
+
+  /** Asks for the topic from now on. */
+  want(name: string, now: number): void {
+    if (this.#entries.has(name)) return;
+    const never = { firstAsked: undefined, asked: Number.NEGATIVE_INFINITY, puzzled: 0, evidence: undefined };
+    this.#entries.set(name, { state: UNKNOWN, seen: false, due: now, ...never });
+  }
+
+  forget(name: string): void {
+    this.#entries.delete(name);
+  }
+
+  /** All are to be asked for at `at`, those that are not there no sooner than they may be. */
+  refresh(at: number): void {
+    for (const entry of this.#entries.values()) {
+      const absent = entry.evidence !== undefined || !(entry.state.kind === "known" || entry.state.kind === "unknown");
+      entry.due = Math.min(entry.due, absent ? Math.max(at, entry.asked + ASK_APART) : at);
+    }
+  }
+
+  /** When the next is due. */
+  nextDue(): number {
+    let next = Number.POSITIVE_INFINITY;
+    for (const { due } of this.#entries.values()) if (due < next) next = due;
+    return next;
+  }
+
+  /** The topics to ask for now, at most `max`. They count as asked for: answered() or failed() must follow. */
+  take(now: number, max: number, brokers: number): Ask {
+    const ask: Ask = { names: [] };
+    for (const [name, entry] of this.#entries) {
+      if (entry.due > now) continue;
+      if (ask.names.length === max) break;
+      ask.names.push(name);
+      entry.asked = now;
+      entry.firstAsked ??= now;
+      entry.due = Number.POSITIVE_INFINITY;
+      if (entry.evidence !== undefined && brokers > 1 && now - entry.evidence.at >= CONFIRM_APART) {
+        ask.confirm ??= { notFrom: entry.evidence.brokerId };
+      }
+    }
+    return ask;
+  }
+
+  /** There was no answer. */
+  failed(names: string[], now: number): void {
+    for (const name of names) {
+      const entry = this.#entries.get(name);
+      if (entry !== undefined) entry.due = now;
+    }
+  }
+
+  /** Takes in an answer. Returns the topics of which it said something new. */
+  answered(names: string[], topics: MetadataTopic[], source: AnswerSource, now: number): Set<string> {
+    const answers = new Map(topics.map((topic) => [topic.name, topic]));
+    const changed = new Set<string>();
+    for (const name of names) {
+      const entry = this.#entries.get(name);
+      if (entry === undefined) continue;
+      const before = entry.state;
+      const next = learn(entry, answers.get(name), source, now, this.#autoCreate);
+      // A refresh that was wanted while the answer was under way still is: the answer may be older than the reason.
+      entry.due = Math.min(entry.due, next);
+      if (entry.state !== before) changed.add(name);
+    }
+    return changed;
+  }
+}
+
+const UNKNOWN: TopicState = { kind: "unknown" };
+
+/** Brings the entry up to date; returns when to ask next. */
+function learn(
+  entry: Entry,
+  answer: MetadataTopic | undefined,
+  source: AnswerSource,
+  now: number,
+  autoCreate: boolean,
+): number {
+  switch (answer?.errorCode) {
+    case ErrorCode.NONE:
+      return answer.partitions.length === 0 ? puzzle(entry, now) : exists(entry, answer, source, now);
+    case ErrorCode.UNKNOWN_TOPIC_OR_PARTITION:
+      if (entry.seen && entry.state.kind === "known") return doubt(entry, source, now);
+      if (autoCreate && entry.state.kind === "unknown" && now - (entry.firstAsked ?? now) < CREATION_GRACE) {
+        return puzzle(entry, now);
+      }
+      return absent(entry, "missing", answer.errorCode, now);
+    case ErrorCode.TOPIC_AUTHORIZATION_FAILED:
+      return absent(entry, "forbidden", answer.errorCode, now);
+    case ErrorCode.INVALID_TOPIC_EXCEPTION:
+      return absent(entry, "invalid", answer.errorCode, now);
+    default:
+      // LEADER_NOT_AVAILABLE (it is being made), an error of the broker, or the topic was left out of the answer.
+      return puzzle(entry, now);
+  }
+}
+
+function exists(entry: Entry, answer: MetadataTopic, { brokerIds }: AnswerSource, now: number): number {
+  const partitions = answer.partitions
+    .map(({ id, leader }) => ({ id, leader: brokerIds.has(leader) ? leader : -1 }))
+    .sort((a, b) => a.id - b.id);
+  if (entry.state.kind !== "known" || !same(entry.state.partitions, partitions)) {
+    entry.state = { kind: "known", partitions };
+  }
+  entry.seen = true;
+  entry.evidence = undefined;
+  if (partitions.some(({ leader }) => leader === -1)) return puzzle(entry, now);
+  entry.puzzled = 0;
+  return Number.POSITIVE_INFINITY;
+}
+
+/** Nothing is settled: ask again soon, then less soon. */
+function puzzle(entry: Entry, now: number): number {
+  const wait = Math.min(SOON_AT_MOST, SOON * 2 ** Math.min(entry.puzzled, 10));
+  entry.puzzled++;
+  return now + wait;
+}
+
+/** A topic seen before is said to be gone. It is believed when two brokers say so, far enough apart. */
+function doubt(entry: Entry, { brokerId, brokerIds }: AnswerSource, now: number): number {
+  const { evidence } = entry;
+  const identified = brokerId !== undefined && evidence?.brokerId !== undefined;
+  if (evidence === undefined || (evidence.brokerId === undefined && brokerId !== undefined && brokerIds.size > 1)) {
+    entry.evidence = { at: now, brokerId };
+    return now + ASK_APART;
+  }
+  const another = brokerIds.size <= 1 || (identified && brokerId !== evidence.brokerId);
+  if (!another || now - evidence.at < CONFIRM_APART) return now + ASK_APART;
+  return absent(entry, "missing", ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, now);
+}
+
+function absent(entry: Entry, kind: "missing" | "forbidden" | "invalid", errorCode: number, now: number): number {
+  if (entry.state.kind !== kind) entry.state = { kind, errorCode, since: now };
+  entry.evidence = undefined;
+  entry.puzzled = 0;
+  return now + Math.min(Math.max((now - entry.state.since) / 4, ASK_APART), ASK_APART_IN_THE_LONG_RUN);
+}
+
+function same(a: readonly TopicPartition[], b: readonly TopicPartition[]): boolean {
+  return a.length === b.length && a.every(({ id, leader }, at) => b[at]?.id === id && b[at]?.leader === leader);
+}
