@@ -46,12 +46,15 @@ function report(error: unknown): number {
   return FAILED;
 }
 
-/** Ends the process once everything written is out: a pipe may still hold what exit() would throw away. */
+/** Ends the process once everything written is out: exit() would throw away what a slow reader has not taken yet. */
 async function leave(code: number): Promise<void> {
-  await Promise.all(
-    [process.stdout, process.stderr].map((stream) => new Promise<void>((done) => stream.write("", () => done()))),
-  );
+  await Promise.all([process.stdout, process.stderr].map(flush));
   process.exit(code);
+}
+
+function flush(stream: NodeJS.WriteStream): Promise<void> {
+  // Only end() tells when a pipe has taken all; the callback of an empty write() comes at once.
+  return new Promise((done) => (stream.errored === null && !stream.destroyed ? stream.end(done) : done()));
 }
 
 function quietly(stream: NodeJS.WriteStream, onClosed: () => void): void {

@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from "bun:test";
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { version } from "../package.json";
@@ -53,6 +53,15 @@ test("a command's exit code is the process's", async () => {
     stdout: "",
     stderr: "gone.toml: cannot be read: there is no such file\n1 error\n",
   });
+});
+
+test("a slow reader gets all of the output", async () => {
+  // Much more than a pipe holds, so that the process would be over before the reader comes to the end.
+  const rules = Array.from({ length: 20_000 }, (_, index) => `[topics.topic-${index}]\nlinger = "5ms"\n`).join("\n");
+  writeFileSync(join(directory, "many.toml"), rules);
+  const { code, stdout } = await bruce(["check", "many.toml"]);
+  expect(code).toBe(0);
+  expect(stdout).toEndWith('[topics."topic-19999"]\nlinger = "5ms"\n');
 });
 
 test("nobody reading the output is no error", async () => {
