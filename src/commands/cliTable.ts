@@ -100,6 +100,29 @@ export const COMMANDS: CommandSpec[] = [
     },
   },
   {
+    name: "status",
+    args: "",
+    about: "show what became of the messages",
+    details:
+      "Asks the running daemon what it has received, delivered, still holds and has discarded, per topic,\n" +
+      "and how its brokers are. Exits with 75 if no daemon answers.",
+    options: [
+      { flags: "--json", about: "for programs: one JSON object" },
+      { flags: "--watch", about: "go on showing it until interrupted" },
+      { flags: "--url URL", about: "the daemon's HTTP address; without it the one of its configuration" },
+      { flags: "-c, --config FILE", about: "the daemon's configuration, to find its HTTP address" },
+    ],
+    examples: [
+      ["bruce status --watch", "to look on"],
+      ["bruce status --json | jq .ledger", "for a script"],
+    ],
+    run: async ({ text, flag }) => {
+      const { statusCommand } = await import("./status.ts");
+      const [url, file] = [text("url"), text("config")];
+      return await statusCommand({ json: flag("json"), watch: flag("watch"), url, config: file });
+    },
+  },
+  {
     name: "check",
     args: "[FILE]",
     about: "check a configuration and show what it comes to",
