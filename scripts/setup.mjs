@@ -1,4 +1,4 @@
-// Installs the pinned dependencies when package-lock.json has changed since the last time. Runs on plain Node, before
+// Installs the pinned dependencies when package-lock.json has changed since the last time. Runs on plain Node, first thing in
 // every npm script, because Bun itself is one of the dependencies.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
