@@ -135,6 +135,7 @@ export class Connection {
     if (this.#state === "closed") return;
     this.#state = "ending";
     this.#requests.length = 0;
+    this.#bytesWaiting = 0;
     this.#flush();
   }
 

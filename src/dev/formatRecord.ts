@@ -21,10 +21,11 @@ export function formatRecord(topic: string, partition: number, record: DecodedRe
   const time = clock(record.timestamp);
   const place = `[${partition}]@${record.offset}`;
   const key = record.key === null ? "" : `key=${readable(record.key, Math.min(MOST_FOR_KEY, style.width))} `;
-  const left = style.width - time.length - topic.length - place.length - columns(key) - 3;
+  const left = style.width - time.length - topic.length - place.length - columns(key) - 2;
   const value = record.value === null ? "null" : readable(record.value, Math.max(LEAST_FOR_VALUE, left));
+  const shownKey = key === "" ? "" : paint.yellow(key);
   const shownValue = record.value === null ? paint.dim(value) : value;
-  return `${paint.dim(time)} ${paint.cyan(topic)}${paint.dim(place)} ${paint.yellow(key)}${shownValue}`;
+  return `${paint.dim(time)} ${paint.cyan(topic)}${paint.dim(place)} ${shownKey}${shownValue}`;
 }
 
 function clock(timestamp: bigint): string {

@@ -24,6 +24,9 @@ export interface RecordPrinter {
  * burst. */
 const MAX_WAITING = { terminal: 256 * 1024, stream: 8 * 1024 * 1024 };
 
+/** Within a batch, text is written from this length on: a terminal that keeps up misses nothing. */
+const WRITE_SIZE = 64 * 1024;
+
 export function createRecordPrinter({ sink, style, onClosed }: PrinterOptions): RecordPrinter {
   const limit = sink.terminal ? MAX_WAITING.terminal : MAX_WAITING.stream;
   let waiting = "";
@@ -38,6 +41,7 @@ export function createRecordPrinter({ sink, style, onClosed }: PrinterOptions): 
     if (closed) return;
     const lineStyle = style();
     for (const [index, record] of batch.records.entries()) {
+      if (waiting.length >= WRITE_SIZE) flush();
       if (waiting.length >= limit) {
         drop(batch.records.length - index);
         break;

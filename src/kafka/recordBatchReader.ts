@@ -236,6 +236,11 @@ class RecordReader {
 
   /** At most 10 bytes: 64 bits. */
   #varlong(): bigint {
+    const start = this.#at;
+    const first = this.#byte();
+    // Nearly all: records of one batch are of nearly the same time.
+    if (first < 0x80) return BigInt((first >>> 1) ^ -(first & 1));
+    this.#at = start;
     let value = 0n;
     for (let shift = 0n; shift < 70n; shift += 7n) {
       const byte = this.#byte();
