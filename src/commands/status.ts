@@ -17,6 +17,7 @@ export interface StatusOptions {
 interface Output {
   write(text: string): unknown;
   isTTY?: boolean;
+  columns?: number;
   rows?: number;
 }
 
@@ -35,8 +36,6 @@ const TIMEOUT = 5000;
 const INTERVAL = 1000;
 /** Topics shown once on a terminal; a pipe gets them all. */
 const TOPICS = 50;
-/** Lines of a terminal that are not topics: heading, ledger, brokers. */
-const OTHER_LINES = 20;
 
 /** The exit code: 0 shown, 1 someone else answers, 2 wrong usage or configuration, 75 the daemon does not answer. */
 export async function statusCommand(options: StatusOptions, surroundings: Surroundings = process): Promise<number> {
@@ -70,7 +69,7 @@ async function once(url: URL, json: boolean, { stdout, stderr, env, interval = I
       status = second.status;
     }
   }
-  stdout.write(render(status, rates, stdout, env, TOPICS));
+  stdout.write(render(status, rates, stdout, env));
   return EXIT.done;
 }
 
@@ -84,8 +83,7 @@ async function watch(url: URL, json: boolean, surroundings: Surroundings): Promi
   let shown = "";
   try {
     while (!stop.aborted) {
-      const topics = isScreen ? Math.max(3, (stdout.rows ?? 24) - OTHER_LINES) : undefined;
-      const asked = await askStatus(url, TIMEOUT, topics);
+      const asked = await askStatus(url, TIMEOUT, isScreen ? TOPICS : undefined);
       if ("failure" in asked) {
         if (before === undefined) return complain(asked, stderr);
         // A daemon that is restarted comes back.
@@ -94,7 +92,7 @@ async function watch(url: URL, json: boolean, surroundings: Surroundings): Promi
       } else {
         const { status } = asked;
         const rates = before === undefined ? undefined : ratesBetween(before, status);
-        shown = json ? `${JSON.stringify(status)}\n` : render(status, rates, stdout, env, topics ?? 0);
+        shown = json ? `${JSON.stringify(status)}\n` : render(status, rates, stdout, env, stdout.rows);
         show(isScreen || json ? shown : `${shown}\n`);
         before = status;
       }
@@ -106,16 +104,20 @@ async function watch(url: URL, json: boolean, surroundings: Surroundings): Promi
   }
 }
 
+/** With `lines`, as many topics as fit into so many: what is cut off at the top of a screen would be the ledger. */
 function render(
   status: DaemonStatus,
   rates: Rates | undefined,
-  stdout: Output,
+  { isTTY, columns }: Output,
   env: Surroundings["env"],
-  maxTopics: number,
+  lines = Number.POSITIVE_INFINITY,
 ): string {
-  if (stdout.isTTY !== true) return pipeText(status, rates);
+  if (isTTY !== true) return pipeText(status, rates);
   const colours = createColors((env.NO_COLOR ?? "") === "" && env.TERM !== "dumb");
-  return terminalText(status, rates, maxTopics, colours);
+  for (let maxTopics = TOPICS; ; maxTopics--) {
+    const text = terminalText(status, rates, { maxTopics, columns, colours });
+    if (maxTopics <= 1 || text.split("\n").length <= lines) return text;
+  }
 }
 
 function complain(failed: { failure: "away" | "other"; message: string }, stderr: Output): number {
@@ -126,7 +128,8 @@ function complain(failed: { failure: "away" | "other"; message: string }, stderr
 function stopSignal(given: AbortSignal | undefined): AbortSignal {
   if (given !== undefined) return given;
   const controller = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => controller.abort());
+  // Not `once`: without a listener left, the library that restores the cursor would raise the signal again.
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => controller.abort());
   return controller.signal;
 }
 

@@ -9,12 +9,26 @@ import { formatCount, formatRate, formatSize, formatTime } from "./statusUnits.t
 
 type Colours = ReturnType<typeof createColors>;
 
-/** Made for a terminal: at most `maxTopics` topics, the most urgent first. Ends in a newline. */
-export function terminalText(status: DaemonStatus, rates: Rates | undefined, maxTopics: number, c: Colours): string {
+export interface Screen {
+  /** How many topics to list, the most urgent first. */
+  maxTopics: number;
+  /** Long names are shortened to fit; undefined when the width is not known. */
+  columns: number | undefined;
+  colours: Colours;
+}
+
+/** Columns that a table of topics needs beside the names. */
+const BESIDE_NAMES = 85;
+const MIN_NAME = 24;
+
+/** Made for a terminal. Ends in a newline. */
+export function terminalText(status: DaemonStatus, rates: Rates | undefined, screen: Screen): string {
+  const { maxTopics, columns, colours: c } = screen;
+  const maxName = columns === undefined ? Number.POSITIVE_INFINITY : Math.max(MIN_NAME, columns - BESIDE_NAMES);
   const shown = mostUrgent(status, maxTopics);
   const omitted = shown.topics_omitted ?? 0;
   const parts = [heading(status, c), ledger(status, rates, c)];
-  if (shown.topics.length > 0) parts.push(topicTable(shown.topics, c));
+  if (shown.topics.length > 0) parts.push(topicTable(shown.topics, maxName, c));
   if (omitted > 0) parts.push(c.dim(`… and ${formatCount(omitted)} more topics (all with --json)`));
   if (status.brokers.length > 0) parts.push(brokerTable(status, c));
   else parts.push(c.yellow("no brokers known yet"));
@@ -67,12 +81,19 @@ function drainText(status: DaemonStatus, rates: Rates | undefined): string {
   return [age, text].filter((part) => part !== "").join(", ");
 }
 
-function topicTable(topics: TopicStatus[], c: Colours): string {
+/** The middle goes first: names that are alike mostly differ at an end. */
+function shorten(text: string, max: number): string {
+  if (text.length <= max) return text;
+  const tail = Math.floor((max - 1) / 2);
+  return `${text.slice(0, max - 1 - tail)}…${text.slice(-tail)}`;
+}
+
+function topicTable(topics: TopicStatus[], maxName: number, c: Colours): string {
   const table = newTable(["TOPIC", "STATE", "RECEIVED", "DELIVERED", "HELD", "DISCARDED", "LAG", "OLDEST"], 2);
   for (const topic of topics) {
     const isHeld = topic.state === "held";
     table.push([
-      printable(topic.name),
+      shorten(printable(topic.name), maxName),
       isHeld ? c.yellow("held") : topic.state,
       formatCount(topic.received),
       formatCount(topic.delivered),
