@@ -1,7 +1,7 @@
 // Each API's answers, byte for byte. The bytes were written down from the protocol's grammar.
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { type DevBroker, startDevBroker } from "../../src/dev/devBroker.ts";
-import { makeBatch, produceV8, readProduceV8 } from "./makeBatch.ts";
+import { makeBatch, produceV8, readProduceV8, sealed } from "./makeBatch.ts";
 import { bytes, connectRaw, type RawClient } from "./rawClient.ts";
 
 let broker: DevBroker;
@@ -149,7 +149,7 @@ test.each([
   ["UNKNOWN_TOPIC_OR_PARTITION for a partition that is not there", 3, "t", 9, makeBatch({ values: ["a"] })],
   ["MESSAGE_TOO_LARGE beyond max.message.bytes", 10, "t", 0, makeBatch({ values: ["a".repeat(1000)] })],
   ["CORRUPT_MESSAGE when the CRC is wrong", 2, "t", 0, broken(17)],
-  ["CORRUPT_MESSAGE for half a batch", 2, "t", 0, makeBatch({ values: ["abc"] }).subarray(0, 65)],
+  ["INVALID_RECORD for half a batch", 87, "t", 0, makeBatch({ values: ["abc"] }).subarray(0, 65)],
   ["INVALID_RECORD for an older format", 87, "t", 0, broken(16)],
   ["INVALID_RECORD for a base offset", 87, "t", 0, broken(7)],
   [
@@ -159,6 +159,16 @@ test.each([
     0,
     Buffer.concat([makeBatch({ values: ["a"] }), makeBatch({ values: ["a"] })]),
   ],
+  [
+    "INVALID_RECORD for a producer without a sequence",
+    87,
+    "t",
+    0,
+    makeBatch({ values: ["a"], producerId: 1, epoch: 0 }),
+  ],
+  ["INVALID_RECORD for control records", 87, "t", 0, withAttributes(32)],
+  ["TRANSACTIONAL_ID_AUTHORIZATION_FAILED for transactions", 53, "t", 0, withAttributes(16)],
+  ["UNKNOWN_SERVER_ERROR for a codec that is none", -1, "t", 0, withAttributes(7)],
   ["INVALID_RECORD for no record", 87, "t", 0, makeBatch({ values: [] })],
 ] as const)("Produce answers %s, and appends nothing", async (_name, code, topic, partition, batch) => {
   broker.createTopic("t", 1, undefined, 1000);
@@ -166,6 +176,12 @@ test.each([
   expect(readProduceV8(await client.receive())).toMatchObject({ code, baseOffset: -1 });
   expect(broker.records("t")).toEqual([]);
 });
+
+function withAttributes(attributes: number): Buffer {
+  const batch = makeBatch({ values: ["a"] });
+  batch.writeInt16BE(attributes, 21);
+  return sealed(batch);
+}
 
 function broken(at: number): Buffer {
   const batch = makeBatch({ values: ["a"] });
@@ -261,7 +277,7 @@ test("Fetch answers with nothing when its time is over", async () => {
 test("Fetch answers OFFSET_OUT_OF_RANGE beyond the end at once", async () => {
   broker.createTopic("t", 1);
   expect(await ask(fetchRequest(4, "0000000000000001", "7fffffff"))).toEndWith(
-    hex("0001 0000000000000000 0000000000000000 ffffffff 00000000"),
+    hex("0001 ffffffffffffffff ffffffffffffffff ffffffff 00000000"),
   );
 });
 

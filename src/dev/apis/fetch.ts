@@ -152,7 +152,7 @@ function write(request: FetchRequest, found: Map<FetchPartition, Found>, context
   out.array(request.topics, ({ name, partitions }) => {
     out.string(name).array(partitions, (asked) => {
       const one = found.get(asked);
-      const log = one?.partition?.log;
+      const log = one?.code === ErrorCode.None ? one.partition?.log : undefined;
       const end = log?.endOffset ?? -1;
       out.int32(asked.id).int16(one?.code ?? ErrorCode.UnknownTopicOrPartition);
       out.int64(end).int64(end);

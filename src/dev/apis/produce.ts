@@ -1,12 +1,6 @@
 // Produce: checks the batches as a real broker does and appends them.
-import {
-  checkRecordBatchCrc,
-  type DecodedBatch,
-  RecordBatchError,
-  type RecordBatchHeader,
-  readRecordBatch,
-  readRecordBatchHeader,
-} from "../../kafka/recordBatchReader.ts";
+import { type DecodedBatch, RecordBatchError, readRecordBatch } from "../../kafka/recordBatchReader.ts";
+import { checkBatch } from "../checkBatch.ts";
 import { ErrorCode } from "../protocol/errorCodes.ts";
 import type { WireReader } from "../protocol/wireReader.ts";
 import { type Api, type ApiContext, type Outcome, orderedError } from "./api.ts";
@@ -26,9 +20,14 @@ interface ProduceRequest {
 interface Result {
   code: number;
   baseOffset: number;
+  /** Where the log begins; -1 when the error was found before the log was looked at. */
+  startOffset: number;
   message: string | null;
   recordErrors: { index: number; message: string | null }[];
 }
+
+/** Codecs that can be unpacked here; batches in others are stored, and not shown to onRecords. */
+const READABLE = new Set([0, 1, 4]);
 
 export const produce: Api<ProduceRequest> = {
   decode(reader: WireReader): ProduceRequest {
@@ -57,7 +56,7 @@ export const produce: Api<ProduceRequest> = {
         const result = produceOne(name, id, batch, request.acks, context);
         failed ||= result.code !== ErrorCode.None;
         out.int32(id).int16(result.code).int64(result.baseOffset).int64(-1);
-        if (version >= 5) out.int64(context.cluster.partition(name, id)?.log.startOffset ?? -1);
+        if (version >= 5) out.int64(result.startOffset);
         if (version < 8) return;
         out.array(result.recordErrors, (error) => out.int32(error.index).nullableString(error.message));
         out.nullableString(result.message);
@@ -85,51 +84,34 @@ function append(topic: string, id: number, batch: Buffer | null, acks: number, c
   if (cluster.leader(partition) !== context.node) return failure(ErrorCode.NotLeaderOrFollower);
   if (batch === null) return failure(ErrorCode.InvalidRecord, "there is no batch");
   const limit = cluster.topic(topic)?.maxMessageBytes ?? cluster.options.maxMessageBytes;
-  const checked = check(batch, limit);
-  if ("code" in checked) return checked;
-  const verdict = partition.log.producers.check(checked);
-  if (verdict.kind === "duplicate") return success(verdict.baseOffset);
-  if (verdict.kind === "error") return failure(verdict.code, verdict.message);
+  const checked = checkBatch(batch, limit);
+  if ("message" in checked) return failure(checked.code, checked.message);
+  const { startOffset, endOffset, producers } = partition.log;
+  const verdict = producers.check(checked);
+  if (verdict.kind === "duplicate") return success(verdict.baseOffset, startOffset);
+  if (verdict.kind === "error") return { ...failure(verdict.code, verdict.message), startOffset };
   let decoded: DecodedBatch | undefined;
-  if (onRecords !== undefined) {
-    // Before the append: what cannot be decoded must not be in the log.
-    batch.writeBigInt64BE(BigInt(partition.log.endOffset), 0);
-    try {
-      decoded = readRecordBatch(batch);
-    } catch (error) {
-      return failure(ErrorCode.InvalidRecord, error instanceof Error ? error.message : String(error));
-    }
+  try {
+    if (onRecords !== undefined && READABLE.has(checked.codec)) decoded = decode(batch, endOffset);
+  } catch (error) {
+    if (!(error instanceof RecordBatchError)) throw error;
+    return { ...failure(ErrorCode.InvalidRecord, error.message), startOffset };
   }
   const baseOffset = cluster.append(partition, batch, checked);
   if (decoded !== undefined) onRecords?.(topic, id, decoded);
-  return success(baseOffset);
+  return success(baseOffset, startOffset);
 }
 
-/** What a broker checks of a batch without unpacking it, in a real broker's order. */
-function check(batch: Buffer, limit: number): RecordBatchHeader | Result {
-  try {
-    const header = readRecordBatchHeader(batch);
-    if (header.baseOffset !== 0) return failure(ErrorCode.InvalidRecord, `base offset is ${header.baseOffset}, not 0`);
-    if (batch.length > limit) return failure(ErrorCode.MessageTooLarge, `${batch.length} bytes, ${limit} are taken`);
-    checkRecordBatchCrc(batch, header);
-    if (header.size !== batch.length) {
-      return failure(ErrorCode.InvalidRecord, "a produce request carries exactly one batch for a partition");
-    }
-    if (header.recordCount === 0 || header.lastOffsetDelta !== header.recordCount - 1) {
-      const counts = `${header.recordCount} records, the last offset delta is ${header.lastOffsetDelta}`;
-      return failure(ErrorCode.InvalidRecord, counts);
-    }
-    return header;
-  } catch (error) {
-    if (!(error instanceof RecordBatchError)) throw error;
-    return failure(error.kind === "magic" ? ErrorCode.InvalidRecord : ErrorCode.CorruptMessage, error.message);
-  }
+/** The batch with its records, for onRecords. Throws a RecordBatchError: such a batch must not get into the log. */
+function decode(batch: Buffer, baseOffset: number): DecodedBatch {
+  batch.writeBigInt64BE(BigInt(baseOffset), 0);
+  return readRecordBatch(batch);
 }
 
-function success(baseOffset: number): Result {
-  return { code: ErrorCode.None, baseOffset, message: null, recordErrors: [] };
+function success(baseOffset: number, startOffset: number): Result {
+  return { code: ErrorCode.None, baseOffset, startOffset, message: null, recordErrors: [] };
 }
 
 function failure(code: number, message: string | null = null, recordErrors: Result["recordErrors"] = []): Result {
-  return { code, baseOffset: -1, message, recordErrors };
+  return { code, baseOffset: -1, startOffset: -1, message, recordErrors };
 }

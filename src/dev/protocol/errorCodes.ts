@@ -2,6 +2,7 @@
 // Source: https://kafka.apache.org/protocol#protocol_error_codes
 
 export const ErrorCode = {
+  UnknownServerError: -1,
   None: 0,
   OffsetOutOfRange: 1,
   CorruptMessage: 2,
@@ -18,6 +19,7 @@ export const ErrorCode = {
   InvalidRequest: 42,
   OutOfOrderSequenceNumber: 45,
   InvalidProducerEpoch: 47,
+  TransactionalIdAuthorizationFailed: 53,
   FetchSessionIdNotFound: 70,
   InvalidRecord: 87,
 } as const;
