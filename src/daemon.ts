@@ -141,7 +141,10 @@ export async function startDaemon(settings: Settings, log: Log, version: string)
           discardLog.sample(input, reason, samples);
         }
       },
-      onFailure: (error) => log.error("the input thread failed", { why: String(error) }),
+      onFailure: ({ message }) => {
+        log.error("no message can be taken any more, stopping", { why: message });
+        process.kill(process.pid, "SIGTERM");
+      },
     });
   } catch (error) {
     await abandon();
@@ -158,6 +161,7 @@ export async function startDaemon(settings: Settings, log: Log, version: string)
       await flush();
       router.stop();
       const givenUp = router.discardUnread("shutdown") + settlement.abandonAll("shutdown");
+      await ingest.closed;
       lingerTimer.stop();
       discardLog.flush();
       await abandon();

@@ -27,7 +27,7 @@ export interface RouterParts {
   settle: Settle;
   /** Milliseconds, monotonic. */
   now: () => number;
-  /** Called after each turn that placed messages. */
+  /** Called after each turn that placed messages: batches may have been opened. */
   onRouted: () => void;
 }
 
@@ -67,6 +67,7 @@ export class Router {
       },
     );
     if (topic.waiting.count > 0) this.#pauseForRoom();
+    this.#parts.onRouted();
   }
 
   /** The process ends: what was never read from the queue is given up, each message under its topic. */

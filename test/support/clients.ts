@@ -18,7 +18,7 @@ export function openDatagramClient(path: string): DatagramClient {
   const { symbols } = dlopen("libc.so.6", {
     socket: { args: ["i32", "i32", "i32"], returns: "i32" },
     connect: { args: ["i32", "ptr", "u32"], returns: "i32" },
-    send: { args: ["i32", "ptr", "usize", "i32"], returns: "isize" },
+    send: { args: ["i32", "ptr", "usize", "i32"], returns: "i64" },
     close: { args: ["i32"], returns: "i32" },
   });
   const memory = Buffer.from(new ArrayBuffer(1 << 20));
