@@ -53,7 +53,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     try {
       return await answer(request, host, options);
     } catch (error) {
-      log.error("could not answer an HTTP request", { path: new URL(request.url).pathname, error });
+      log.error("could not answer an HTTP request", { path: targetOf(request).path, error });
       return text(500, "could not be answered, see the log\n");
     }
   });
@@ -112,13 +112,20 @@ async function answer(request: Request, host: string, { status, ready }: HttpOpt
   if (!hostAllowed(request.headers.get("host"), host)) {
     return text(421, "this host name is not served here: ask for localhost, or for the address in http.listen\n");
   }
-  const url = new URL(request.url);
-  const route = routes.get(url.pathname);
+  const { path, query } = targetOf(request);
+  const route = routes.get(path);
   if (route === undefined) return text(404, `nothing here. There is: ${[...routes.keys()].join(" ")}\n`);
   if (request.method !== "GET" && request.method !== "HEAD") {
     return text(405, "only GET and HEAD\n", { Allow: "GET, HEAD" });
   }
-  return route({ status, ready, query: url.searchParams });
+  return route({ status, ready, query });
+}
+
+/** Not by `new URL`: with no Host header, or a strange one, the request's URL is none. */
+function targetOf(request: Request): { path: string; query: URLSearchParams } {
+  const target = request.url.replace(/^[a-z]+:\/\/[^/?#]*/i, "");
+  const [path = "", query = ""] = target.split("?", 2);
+  return { path, query: new URLSearchParams(query) };
 }
 
 interface Asked {

@@ -34,7 +34,12 @@ export function cleanText(text: string): string {
 
 function cleanNamed(name: string, value: unknown, depth: number, seen: Set<object>, stacks: boolean): unknown {
   if (isSecret(name) && holdsSomething(value)) return MASK;
-  return cleanValue(value, depth, seen, stacks);
+  try {
+    return cleanValue(value, depth, seen, stacks);
+  } catch {
+    // A getter that throws: no reason to lose the line, or to make the caller fail.
+    return "[unreadable]";
+  }
 }
 
 function isSecret(name: string): boolean {
