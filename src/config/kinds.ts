@@ -27,13 +27,13 @@ export interface Kind<T> {
 const refused: Refusal = {};
 
 /** A string without the dollars' meaning: what ${NAME} expands must read back as it is. */
-export function writeString(text: string): string {
+function writeString(text: string): string {
   return quote(text.replaceAll("$", "$$$$"));
 }
 
 function within<T>(value: number | undefined, min: number, max: number): Reading<T> {
-  // Written so that NaN, which TOML has, is refused.
-  return value !== undefined && value >= min && value <= max ? { value: value as T } : refused;
+  // Written so that NaN, which TOML has, is refused, and -0 becomes 0.
+  return value !== undefined && value >= min && value <= max ? { value: (value + 0) as T } : refused;
 }
 
 /** A size in bytes from `min` to `max`, both as people write them. */

@@ -38,6 +38,10 @@ test("values come in bytes and milliseconds", () => {
   expect(settings.delivery.backoffMax).toBe(900_000);
 });
 
+test("nothing is minus nothing", () => {
+  expect(Object.is(load("batch.messages = -0").batch.messages, 0)).toBe(true);
+});
+
 test("brokers may be one string with commas", () => {
   expect(load('kafka.brokers = "${BROKERS}"', { env: { BROKERS: "a:1, b:2" } }).kafka.brokers).toEqual([
     { host: "a", port: 1 },
