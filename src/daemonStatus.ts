@@ -1,35 +1,28 @@
 // The status of a running daemon, put together from what its rooms count.
 import type { Settings } from "./config/settings.ts";
-import type { Cluster } from "./deliver/cluster.ts";
-import type { Dispatcher } from "./deliver/dispatcher.ts";
+import type { Broker } from "./deliver/broker.ts";
 import type { Lane } from "./deliver/lane.ts";
-import { type Account, heldIn, type Ledger } from "./observe/ledger.ts";
+import { type Account, heldIn } from "./observe/ledger.ts";
 import type { AccountStatus, BrokerStatus, DaemonStatus, InputStatus, TopicStatus } from "./observe/status.ts";
-import type { MemoryBudget } from "./route/memoryBudget.ts";
+import type { Pipeline } from "./pipeline.ts";
 import type { Topic } from "./route/topic.ts";
-import type { TopicTable } from "./route/topicTable.ts";
 import type { QueueReader } from "./spool/queue.ts";
 
 export interface StatusParts {
   version: string;
+  /** Milliseconds since the epoch. */
   startedAt: number;
   settings: Settings;
-  state: () => DaemonStatus["state"];
-  ledger: Ledger;
+  state: DaemonStatus["state"];
   queue: QueueReader;
   queueCapacity: number;
-  topics: TopicTable;
-  memory: MemoryBudget;
-  heldMemory: MemoryBudget;
-  dispatcher: Dispatcher;
-  cluster: Cluster;
-  inputs: () => InputStatus[];
-  /** Milliseconds, monotonic: the clock of Dispatcher.oldest. */
-  now: () => number;
+  pipeline: Pipeline;
+  inputs: InputStatus[];
 }
 
 export function daemonStatus(parts: StatusParts): DaemonStatus {
-  const { ledger, queue, cluster } = parts;
+  const { queue, pipeline } = parts;
+  const { ledger, cluster, around, dispatcher } = pipeline;
   const unrouted = queue.written - queue.taken;
   const total = accountStatus(ledger.total, unrouted);
   return {
@@ -37,14 +30,14 @@ export function daemonStatus(parts: StatusParts): DaemonStatus {
     pid: process.pid,
     started_at: parts.startedAt,
     now: Date.now(),
-    state: parts.state(),
+    state: parts.state,
     acks: parts.settings.kafka.acks,
     ledger: { ...total, balanced: total.held === queue.unsettled, no_topic: accountStatus(ledger.noTopic) },
-    topics: [...ledger.topics()].map(([name, account]) => topicStatus(name, account, parts)),
+    topics: [...ledger.topics()].map(([name, account]) => topicStatus(name, account, pipeline)),
     queue: { capacity: parts.queueCapacity, bytes: queue.bytesWaiting, messages: unrouted },
-    memory: { rss: process.memoryUsage.rss(), batches: parts.memory.used + parts.heldMemory.used },
-    brokers: [...parts.dispatcher.brokers()].map(brokerStatus),
-    inputs: parts.inputs(),
+    memory: { rss: process.memoryUsage.rss(), batches: around.memory.used + around.heldMemory.used },
+    brokers: [...dispatcher.brokers()].map(brokerStatus),
+    inputs: parts.inputs,
     metadata: {
       last_updated: cluster.lastUpdated ?? null,
       last_modified: cluster.lastModified ?? null,
@@ -52,21 +45,21 @@ export function daemonStatus(parts: StatusParts): DaemonStatus {
       failures: cluster.failures,
     },
   };
+}
 
-  function brokerStatus(broker: { id: number; host: string; port: number; fast: Lane; slow: Lane }): BrokerStatus {
-    const { fast, slow } = broker;
-    const down = [fast, slow].find((lane) => lane.state.kind === "backing off")?.state;
-    const open = [fast, slow].flatMap(({ state }) => (state.kind === "open" ? [state.connection] : []));
-    const throttled = Math.max(0, ...open.map((connection) => connection.throttledUntil));
-    return {
-      id: broker.id,
-      address: `${broker.host}:${broker.port}`,
-      state: laneState(fast, slow),
-      in_flight: fast.inFlight + slow.inFlight,
-      throttled_until: throttled > Date.now() ? throttled : null,
-      ...(down?.kind === "backing off" ? { reason: down.why } : {}),
-    };
-  }
+function brokerStatus(broker: Broker): BrokerStatus {
+  const { fast, slow } = broker;
+  const down = [fast, slow].find((lane) => lane.state.kind === "backing off")?.state;
+  const open = [fast, slow].flatMap(({ state }) => (state.kind === "open" ? [state.connection] : []));
+  const throttled = Math.max(0, ...open.map((connection) => connection.throttledUntil));
+  return {
+    id: broker.id,
+    address: `${broker.host}:${broker.port}`,
+    state: laneState(fast, slow),
+    in_flight: fast.inFlight + slow.inFlight,
+    throttled_until: throttled > Date.now() ? throttled : null,
+    ...(down?.kind === "backing off" ? { reason: down.why } : {}),
+  };
 }
 
 /** The lane in the worse state speaks for the broker; one that was never needed does not. */
@@ -89,16 +82,16 @@ function accountStatus(account: Account, unrouted = 0): AccountStatus {
   };
 }
 
-function topicStatus(name: string, account: Account, parts: StatusParts): TopicStatus {
-  const topic = parts.topics.get(name);
+function topicStatus(name: string, account: Account, { topics, dispatcher, now }: Pipeline): TopicStatus {
+  const topic = topics.get(name);
   const reason = topic === undefined ? undefined : whyHeld(topic);
-  const oldest = topic === undefined ? Number.POSITIVE_INFINITY : parts.dispatcher.oldest(topic);
+  const oldest = topic === undefined ? Number.POSITIVE_INFINITY : dispatcher.oldest(topic);
   return {
     name,
     ...accountStatus(account),
     state: reason === undefined ? "live" : "held",
     ...(reason === undefined ? {} : { reason }),
-    oldest_unsent_age: Number.isFinite(oldest) ? Math.max(0, Math.round(parts.now() - oldest)) : null,
+    oldest_unsent_age: Number.isFinite(oldest) ? Math.max(0, Math.round(now() - oldest)) : null,
     lag_bytes: topic?.memory ?? 0,
   };
 }

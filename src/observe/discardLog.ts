@@ -24,7 +24,7 @@ export class DiscardLog {
     this.#log = log;
   }
 
-  note(topic: string | undefined, count: number, reason: DiscardReason): void {
+  readonly note = (topic: string | undefined, count: number, reason: DiscardReason): void => {
     const key = `${reason} ${topic ?? ""}`;
     const entry = this.#pending.get(key);
     if (entry !== undefined) {
@@ -34,7 +34,7 @@ export class DiscardLog {
     this.#write(topic, reason, count);
     this.#pending.set(key, { topic, reason, count: 0 });
     this.#timer ??= setTimeout(() => this.flush(), INTERVAL);
-  }
+  };
 
   /** Keeps the newest samples of each reason. */
   sample(input: string, reason: DiscardReason, prefixes: readonly Uint8Array[]): void {

@@ -1,0 +1,126 @@
+// From the queue to Kafka: the rooms behind the input thread, put together.
+import type { Settings } from "./config/settings.ts";
+import { topicSettings } from "./config/settings.ts";
+import { Cluster } from "./deliver/cluster.ts";
+import { Dispatcher } from "./deliver/dispatcher.ts";
+import { type DiscardListener, Settlement } from "./deliver/settlement.ts";
+import { watchTopics } from "./deliver/topicWatch.ts";
+import { KafkaConnection } from "./kafka/connection.ts";
+import { Ledger } from "./observe/ledger.ts";
+import type { Log } from "./observe/log.ts";
+import type { BatchSurroundings } from "./route/batchQueue.ts";
+import { BufferPool } from "./route/bufferPool.ts";
+import { LingerClock } from "./route/lingerClock.ts";
+import { LingerTimer } from "./route/lingerTimer.ts";
+import { MemoryBudget } from "./route/memoryBudget.ts";
+import { Router } from "./route/router.ts";
+import { Topic } from "./route/topic.ts";
+import { TopicTable } from "./route/topicTable.ts";
+import type { QueueReader } from "./spool/queue.ts";
+
+/** Of buffer.memory: half waits between the threads, three eighths in batches, one eighth for what cannot be delivered. */
+export const QUEUE_SHARE = 1 / 2;
+const BATCH_SHARE = 3 / 8;
+const HELD_SHARE = 1 / 8;
+
+/** How often a flush looks whether everything is out, and hurries what came into batches since. Milliseconds. */
+const FLUSH_STEP = 5;
+
+export interface PipelineParts {
+  settings: Settings;
+  queue: QueueReader;
+  log: Log;
+  onDiscard: DiscardListener;
+}
+
+export interface Pipeline {
+  ledger: Ledger;
+  topics: TopicTable;
+  around: BatchSurroundings;
+  settlement: Settlement;
+  cluster: Cluster;
+  dispatcher: Dispatcher;
+  /** Milliseconds, monotonic: the clock of all ages in here. */
+  now: () => number;
+  /** Sends everything in the queue, whatever its linger; resolves when all is settled, or after `patience` ms. */
+  flush(patience: number): Promise<void>;
+  /** Ends it at once. What is not settled is given up; returns how many messages those were. */
+  stop(): number;
+}
+
+/** Starts to take from the queue and to deliver. */
+export function startPipeline({ settings, queue, log, onDiscard }: PipelineParts): Pipeline {
+  const now = () => performance.now();
+  const random = Math.random;
+  const { memory, maxTopics } = settings.buffer;
+  const { clientId, connectTimeout, requestTimeout } = settings.kafka;
+  const { backoff, backoffMax } = settings.delivery;
+
+  const ledger = new Ledger(maxTopics);
+  const settlement = new Settlement(ledger, queue, onDiscard);
+  const linger = new LingerClock();
+  const lingerTimer = new LingerTimer(linger, now);
+  const pool = new BufferPool();
+  const around: BatchSurroundings = {
+    pool,
+    memory: new MemoryBudget(memory * BATCH_SHARE),
+    heldMemory: new MemoryBudget(memory * HELD_SHARE),
+    linger,
+  };
+
+  const connect = (host: string, port: number) =>
+    new KafkaConnection({ host, port, clientId, connectTimeout, requestTimeout, log });
+  const cluster = new Cluster({ kafka: settings.kafka, log, connect, now, random, backoff, backoffMax });
+  const drainWaiting = (topic: Topic) => router.drainWaiting(topic);
+  const dispatcher = new Dispatcher({
+    settings,
+    cluster,
+    connect,
+    settlement,
+    pool,
+    log,
+    now,
+    random,
+    onRelease: drainWaiting,
+  });
+  const topics = new TopicTable(maxTopics, (name) => {
+    cluster.want(name);
+    return new Topic(name, topicSettings(settings, name), ledger.topic(name), around, dispatcher);
+  });
+  const router: Router = new Router({
+    queue,
+    topics,
+    ledger,
+    around,
+    settle: settlement,
+    now,
+    onRouted: () => lingerTimer.arm(),
+  });
+  watchTopics({ cluster, dispatcher, topic: (name) => topics.get(name), drainWaiting, log });
+  cluster.start();
+  router.start();
+
+  return {
+    ledger,
+    topics,
+    around,
+    settlement,
+    cluster,
+    dispatcher,
+    now,
+    async flush(patience) {
+      const end = now() + patience;
+      while (queue.unsettled > 0 && now() < end) {
+        for (const topic of topics.values()) topic.hurry(now());
+        await Bun.sleep(FLUSH_STEP);
+      }
+    },
+    stop() {
+      router.stop();
+      lingerTimer.stop();
+      cluster.stop();
+      dispatcher.stop();
+      return router.discardUnread("shutdown") + settlement.abandonAll("shutdown");
+    },
+  };
+}
