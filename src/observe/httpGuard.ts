@@ -2,7 +2,7 @@
 import { isIP } from "node:net";
 
 /** Whether `host` (a name or an address, IPv6 without brackets) is this machine alone. */
-export function isLoopback(host: string): boolean {
+function isLoopback(host: string): boolean {
   const name = host.toLowerCase();
   if (isIP(name) === 4) return name.startsWith("127.");
   return name === "localhost" || name.endsWith(".localhost") || name === "::1";

@@ -33,7 +33,10 @@ async function renderFamily(family: Family, status: DaemonStatus): Promise<strin
   const registry = new Registry();
   const options = { name: family.name, help: family.help, labelNames: family.labels, registers: [registry] };
   const metric = family.kind === "counter" ? new Counter(options) : new Gauge(options);
-  family.samples(status, (value, labels = {}) => metric.inc(labels, value));
+  family.samples(status, (value, labels = {}) => {
+    // prom-client throws on these. A number that went wrong must not take all the others from whoever watches.
+    if (Number.isFinite(value) && (value >= 0 || family.kind === "gauge")) metric.inc(labels, value);
+  });
   return registry.metrics();
 }
 

@@ -101,6 +101,13 @@ test("a daemon that knows nothing yet has valid metrics", async () => {
   expect(values.get('bruce_messages_received_total{topic=""}')).toBe(0);
 });
 
+test("a number that went wrong is left out, and the others stay", async () => {
+  const wrong = [topic("odd", -1, Number.NaN), topic("even", 2, 2)];
+  const values = parse(await renderMetrics(sampleStatus({ topics: wrong })));
+  expect(values.get('bruce_messages_received_total{topic="even"}')).toBe(2);
+  expect(values.has('bruce_messages_received_total{topic="odd"}')).toBe(false);
+});
+
 test("10,000 topics are all there, and scrapes at once do not mix", async () => {
   const topics = Array.from({ length: 10_000 }, (_, i) => topic(`topic-${i}`, i, i));
   const [many, one] = await Promise.all([renderMetrics(sampleStatus({ topics })), renderMetrics(sampleStatus())]);
