@@ -1,5 +1,5 @@
 // One client's stream: its descriptor, its parser, and what becomes of what the parser finds.
-import type { FrameFault } from "../wire/frame.ts";
+import { FrameFault } from "../wire/frame.ts";
 import { Splitter, type SplitterLimits, type SplitterSink } from "../wire/splitter.ts";
 import type { Intake } from "./intake.ts";
 import type { Holder } from "./partials.ts";
@@ -31,6 +31,8 @@ export class Connection implements SplitterSink, Holder {
   }
 
   reject(fault: FrameFault, bytes: Buffer, start: number, end: number, size: number): void {
-    this.intake.reject(fault, bytes, start, end, size);
+    // Of a frame that breaks the stream, what is at hand is what was received: its Size cannot be believed.
+    const breaks = fault === FrameFault.Malformed || fault === FrameFault.TooLong;
+    this.intake.reject(fault, bytes, start, end, breaks ? end - start : size);
   }
 }

@@ -62,16 +62,13 @@ export class Intake {
     return !this.stalled;
   }
 
-  /** Discards one message that is not acceptable; bytes[start, end) is its beginning. */
+  /** Discards one message of `size` bytes that is not acceptable; bytes[start, end) is its beginning. */
   reject(fault: FrameFault, bytes: Buffer, start: number, end: number, size: number): void {
     if (fault === FrameFault.Ok) throw new RangeError("a good frame is no discard");
     const topic = fault === FrameFault.TooLarge ? topicAt(bytes, start) : null;
-    // Of a frame whose Size cannot be believed, what is at hand is what was received.
-    const received =
-      fault === FrameFault.Malformed || fault === FrameFault.TooLong ? Math.min(size, end - start) : size;
-    this.#parts.discards.add(this.kind, FAULT_REASONS[fault], topic, bytes, start, end, Math.max(received, 0));
+    this.#parts.discards.add(this.kind, FAULT_REASONS[fault], topic, bytes, start, end, size);
     this.counters.messages++;
-    this.counters.bytes += Math.max(received, 0);
+    this.counters.bytes += size;
   }
 
   #append(source: number, bytes: Buffer, start: number, end: number, count: number): boolean {
