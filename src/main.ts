@@ -9,12 +9,15 @@ const BAD_USAGE = 2;
 const action = parseCommandLine(process.argv.slice(2), COMMANDS);
 const isServing = action.kind === "run" && action.command.name === "serve";
 
+/** The exit code when output could not be written, such as to a full disk. */
+let unwritten = 0;
+
 process.on("uncaughtException", (error) => void leave(report(error)));
 process.on("unhandledRejection", (error) => void leave(report(error)));
 // Nobody reads on (`bruce check | head`): a reader's right. The daemon stops as it does when told to.
-quietly(process.stdout, () => (isServing ? process.kill(process.pid, "SIGTERM") : process.exit(0)));
+watchWrites(process.stdout, () => (isServing ? process.kill(process.pid, "SIGTERM") : process.exit(0)));
 // Nobody listens to messages about the work: no reason to leave it.
-quietly(process.stderr, () => {});
+watchWrites(process.stderr, () => {});
 
 await leave(await run());
 
@@ -48,8 +51,10 @@ function report(error: unknown): number {
 
 /** Ends the process once everything written is out: exit() would throw away what a slow reader has not taken yet. */
 async function leave(code: number): Promise<void> {
-  await Promise.all([process.stdout, process.stderr].map(flush));
-  process.exit(code);
+  await flush(process.stdout);
+  // Last, as it is where trouble with the other is told.
+  await flush(process.stderr);
+  process.exit(code === 0 ? unwritten : code);
 }
 
 function flush(stream: NodeJS.WriteStream): Promise<void> {
@@ -57,12 +62,13 @@ function flush(stream: NodeJS.WriteStream): Promise<void> {
   return new Promise((done) => (stream.errored === null && !stream.destroyed ? stream.end(done) : done()));
 }
 
-function quietly(stream: NodeJS.WriteStream, onClosed: () => void): void {
-  let closed = false;
+function watchWrites(stream: NodeJS.WriteStream, onClosed: () => void): void {
+  let told = false;
   stream.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
     // Every write that follows fails too: once is enough, and twice would tell the daemon to stop at once.
-    if (!closed) onClosed();
-    closed = true;
+    if (told) return;
+    told = true;
+    if (error.code === "EPIPE") onClosed();
+    else unwritten = report(error);
   });
 }

@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from "bun:test";
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { version } from "../package.json";
@@ -15,17 +15,22 @@ interface Ended {
   stderr: string;
 }
 
+interface Run {
+  unread?: boolean;
+  stdout?: number | "pipe";
+}
+
 /** Runs bruce in an empty directory; `unread` closes its stdout before anything is read. */
-function bruce(args: string[], { unread = false, env = {} }: { unread?: boolean; env?: object } = {}): Promise<Ended> {
+function bruce(args: string[], { unread = false, stdout = "pipe" }: Run = {}): Promise<Ended> {
   const child = spawn(process.execPath, [MAIN, ...args], {
     cwd: directory,
-    env: { PATH: process.env.PATH, HOME: directory, ...env },
-    stdio: ["ignore", "pipe", "pipe"],
+    env: { PATH: process.env.PATH, HOME: directory },
+    stdio: ["ignore", stdout, "pipe"],
   });
   const ended: Ended = { code: null, stdout: "", stderr: "" };
-  if (unread) child.stdout.destroy();
-  else child.stdout.on("data", (data) => (ended.stdout += data));
-  child.stderr.on("data", (data) => (ended.stderr += data));
+  if (unread) child.stdout?.destroy();
+  else child.stdout?.on("data", (data) => (ended.stdout += data));
+  child.stderr?.on("data", (data) => (ended.stderr += data));
   return new Promise((resolve, reject) => {
     child.on("error", reject);
     child.on("close", (code) => resolve({ ...ended, code }));
@@ -62,6 +67,16 @@ test("a slow reader gets all of the output", async () => {
   const { code, stdout } = await bruce(["check", "many.toml"]);
   expect(code).toBe(0);
   expect(stdout).toEndWith('[topics."topic-19999"]\nlinger = "5ms"\n');
+});
+
+test.if(existsSync("/dev/full"))("output that cannot be written is a failure", async () => {
+  const full = openSync("/dev/full", "w");
+  try {
+    const { code, stderr } = await bruce(["check"], { stdout: full });
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/^bruce: ENOSPC: no space left on device/)]);
+  } finally {
+    closeSync(full);
+  }
 });
 
 test("nobody reading the output is no error", async () => {
