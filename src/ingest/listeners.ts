@@ -1,5 +1,6 @@
 // Opens the sockets on which messages come: UNIX datagram, UNIX stream, TCP.
-import { chmodSync, fchmodSync } from "node:fs";
+import { chmodSync, existsSync, fchmodSync } from "node:fs";
+import { dirname } from "node:path";
 import {
   AF_INET,
   AF_INET6,
@@ -117,7 +118,8 @@ function bindFailure(errno: number, path: string): IngestFailure {
       return notWritable(path, errnoName(errno));
     case ENOENT:
     case ENOTDIR:
-      return noDirectory(path);
+      // /proc, for one, is there and takes no files.
+      return existsSync(dirname(path)) ? notWritable(path, errnoName(errno)) : noDirectory(path);
     default:
       return systemFailure(errno, path);
   }
