@@ -24,7 +24,7 @@ export function stdoutSink(stdout: OutputStream): PrintSink {
 }
 
 /** Pipes and files: Bun writes them without blocking and calls back when they took it. */
-export function streamSink(stream: OutputStream): PrintSink {
+function streamSink(stream: OutputStream): PrintSink {
   // The callback of the write says it too; without a listener the error would be an uncaught one.
   stream.on("error", () => {});
   return {

@@ -7,7 +7,7 @@ import { type PrintSink, terminalSink } from "../../src/dev/printSink.ts";
 import { readRecordBatch } from "../../src/kafka/recordBatchReader.ts";
 import { makeBatch } from "./makeBatch.ts";
 
-const style = () => ({ width: 1000, colors: false });
+const style = () => ({ width: 5000, colors: false });
 
 function batchOf(count: number, length = 500) {
   return readRecordBatch(makeBatch({ values: Array.from({ length: count }, (_, i) => `v${i}`.padEnd(length, ".")) }));
@@ -17,6 +17,10 @@ function batchOf(count: number, length = 500) {
 function slowSink(terminal: boolean) {
   const taken: string[] = [];
   let finish: ((error?: Error) => void) | undefined;
+  /** Takes all there is. */
+  function drain(): void {
+    for (let writes = 0; writes < taken.length; finish?.()) writes = taken.length;
+  }
   const sink: PrintSink = {
     terminal,
     write: (text, done) => {
@@ -25,7 +29,7 @@ function slowSink(terminal: boolean) {
     },
     close: () => {},
   };
-  return { sink, taken, goOn: (error?: Error) => finish?.(error) };
+  return { sink, taken, goOn: (error?: Error) => finish?.(error), drain };
 }
 
 function lines(texts: string[]): string[] {
@@ -45,29 +49,33 @@ test("each record is one line", async () => {
 });
 
 test.each([true, false])("a reader that stalls misses lines and is told how many (terminal: %p)", async (terminal) => {
-  const { sink, taken, goOn } = slowSink(terminal);
+  const { sink, taken, drain } = slowSink(terminal);
   const printer = createRecordPrinter({ sink, style });
-  const batch = batchOf(1000);
-  for (let i = 0; i < 50; i++) printer.print("t", 0, batch);
+  const batch = batchOf(1000, 4000);
+  for (let i = 0; i < 10; i++) printer.print("t", 0, batch);
   expect(printer.dropped).toBeGreaterThan(1000);
-  goOn();
-  const dropped = printer.dropped;
-  printer.print("t", 0, batchOf(1));
-  goOn();
+  drain();
   const printed = lines(taken);
-  expect(printed.at(-2)).toBe(`… ${dropped} lines left out: messages come faster than they are read here`);
-  expect(printed.at(-1)).toContain("t[0]@0 v0");
-  expect(printed.filter((line) => line.includes("t[0]")).length + dropped).toBe(50_001);
+  const said = `… ${printer.dropped} lines left out: messages come faster than they are read here`;
+  expect(printed.at(-1)).toBe(said);
+  expect(printed.filter((line) => line.includes("t[0]")).length + printer.dropped).toBe(10_000);
+  printer.print("t", 0, batchOf(1));
+  drain();
+  expect(lines(taken).at(-1)).toContain("t[0]@0 v0");
   await printer.stop(0);
 });
 
-test("what waits for a reader is bounded", async () => {
-  const { sink, taken, goOn } = slowSink(true);
+test.each([
+  [true, 256 * 1024],
+  [false, 32 * 1024 * 1024],
+])("what waits for a reader is bounded (terminal: %p)", async (terminal, bound) => {
+  const { sink, taken, drain } = slowSink(terminal);
   const printer = createRecordPrinter({ sink, style });
-  const batch = batchOf(1000);
-  for (let i = 0; i < 50; i++) printer.print("t", 0, batch);
-  goOn();
-  expect(taken[1]?.length).toBeLessThan(257 * 1024);
+  const batch = batchOf(1000, 4000);
+  for (let i = 0; i < 10; i++) printer.print("t", 0, batch);
+  const before = taken.length;
+  drain();
+  expect(taken.slice(before).join("").length).toBeLessThan(bound + 8192);
   await printer.stop(0);
 });
 
