@@ -4,7 +4,7 @@ import type { Socket } from "node:net";
 import type { ConnectionOptions as TlsOptions } from "node:tls";
 import createSocketFactory from "kafkajs/src/network/socketFactory.js";
 import type { Log } from "../observe/log.ts";
-import { closedHint, connectFailure, handshakeFailure, KafkaFailure } from "./connectionFailure.ts";
+import { closedHint, connectFailure, handshakeFailure, KafkaFailure, tlsFailure } from "./connectionFailure.ts";
 import { type ApiVersions, type SaslOptions, shakeHands, speaks } from "./connectionHandshake.ts";
 import { Pipeline } from "./connectionPipeline.ts";
 import type { KafkaRequest } from "./connectionRequest.ts";
@@ -151,8 +151,9 @@ export class KafkaConnection {
         const fault = reader.push(chunk);
         if (fault !== undefined) this.#end(this.#failure("garbage", `${this.broker} ${fault}`));
       });
-      socket.on("end", () => this.#end(this.#closedByBroker()));
-      socket.on("close", () => this.#end(this.#closedByBroker()));
+      const closed = () => this.#end(standing || !ssl ? this.#closedByBroker() : tlsFailure(this.broker));
+      socket.on("end", closed);
+      socket.on("close", closed);
       socket.on("error", (error: Error & { code?: string }) => {
         if (!standing) return this.#end(connectFailure(this.broker, error, ssl !== undefined));
         const hint = closedHint(this.#pipeline.expected()?.request.name, this.#pipeline.everAnswered);

@@ -46,10 +46,13 @@ export function connectFailure(broker: string, error: Error & { code?: string },
   const code = error.code ?? "";
   const hint = HINTS[code];
   if (hint !== undefined) return new KafkaFailure("connect", broker, `cannot connect to ${broker}: ${hint} (${code})`);
-  if (tls && !code.startsWith("ECONN")) {
-    return new KafkaFailure("authentication", broker, `TLS with ${broker} failed: ${error.message || code}`);
-  }
+  if (tls) return code === "ECONNRESET" ? tlsFailure(broker) : tlsFailure(broker, error.message || code);
   return new KafkaFailure("connect", broker, `cannot connect to ${broker}: ${error.message || code}`);
+}
+
+/** The TLS handshake failed; without a reason when the broker just closed. */
+export function tlsFailure(broker: string, why = "it closed the connection, is it a TLS port?"): KafkaFailure {
+  return new KafkaFailure("authentication", broker, `TLS with ${broker} failed: ${why} (kafka.tls)`);
 }
 
 /** What a close without a word usually means: before the first answer it is the wrong kind of port. */
