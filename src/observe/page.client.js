@@ -3,7 +3,8 @@
 
 (() => {
   const INTERVAL = 1000;
-  const SPAN = 5 * 60 * 1000;
+  const MINUTE = 60 * 1000;
+  const KEPT = 5 * MINUTE;
   const TOPICS = 200;
 
   const samples = []; // { at, received, delivered, held, receivedRate, deliveredRate }
@@ -77,7 +78,7 @@
     sample.receivedRate = before === undefined ? null : Math.max(0, received - before.received) / seconds;
     sample.deliveredRate = before === undefined ? null : Math.max(0, delivered - before.delivered) / seconds;
     samples.push(sample);
-    while (samples.length > 0 && samples[0].at < sample.at - SPAN) samples.shift();
+    while (samples.length > 0 && samples[0].at < sample.at - KEPT) samples.shift();
   }
 
   /** Mean rates over the last few seconds, which a single second would make jump. */
@@ -211,6 +212,16 @@
     return [1, 2, 5, 10].map((n) => n * power).find((n) => n >= value) ?? power * 10;
   }
 
+  /** What the charts show: as much as there is, in steps, so that a page just opened does not look empty. */
+  function shownSpan() {
+    const covered = samples.length === 0 ? 0 : samples.at(-1).at - samples[0].at;
+    return [MINUTE, 2 * MINUTE].find((span) => covered <= span) ?? KEPT;
+  }
+
+  function ago(ms) {
+    return ms < MINUTE || ms % MINUTE !== 0 ? `−${ms / 1000} s` : `−${ms / MINUTE} min`;
+  }
+
   function draw(id, lines) {
     const canvas = at(id);
     const { width, height } = canvas.getBoundingClientRect();
@@ -224,7 +235,8 @@
     const box = { left: 44, right: width - 6, top: 8, bottom: height - 20 };
     const end = samples.at(-1)?.at ?? 0;
     const top = ceiling(Math.max(1, ...samples.flatMap((sample) => lines.map((line) => sample[line.field] ?? 0))));
-    const x = (time) => box.right - ((end - time) / SPAN) * (box.right - box.left);
+    const span = shownSpan();
+    const x = (time) => box.right - ((end - time) / span) * (box.right - box.left);
     const y = (value) => box.bottom - (value / top) * (box.bottom - box.top);
 
     g.font = "11px system-ui, sans-serif";
@@ -243,7 +255,8 @@
     }
     g.textAlign = "center";
     g.textBaseline = "alphabetic";
-    for (const minute of [4, 3, 2, 1]) g.fillText(`−${minute} min`, x(end - minute * 60000), height - 5);
+    const step = span === KEPT ? MINUTE : span / 4;
+    for (let age = step; age < span; age += step) g.fillText(ago(age), x(end - age), height - 5);
     g.textAlign = "right";
     g.fillText("now", box.right, height - 5);
 
@@ -280,7 +293,7 @@
   function pointed() {
     const last = samples.at(-1);
     if (pointedAt === null || last === undefined) return last;
-    const time = last.at - (1 - pointedAt) * SPAN;
+    const time = last.at - (1 - pointedAt) * shownSpan();
     return samples.reduce((best, s) => (Math.abs(s.at - time) < Math.abs(best.at - time) ? s : best), last);
   }
 
