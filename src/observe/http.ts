@@ -22,7 +22,7 @@ export interface HttpServer {
 }
 
 /** Why it cannot listen. `startHttp` rejects with it. */
-export class HttpFailure extends Error {
+class HttpFailure extends Error {
   override readonly name = "HttpFailure";
   readonly kind: "port_in_use" | "no_permission" | "bad_address";
   readonly address: string;

@@ -1,5 +1,5 @@
 // The log: one line per event, on stderr or in a file, in the form its reader wants, with no secret in it.
-import { fstatSync } from "node:fs";
+import { closeSync, fstatSync, openSync } from "node:fs";
 import pino from "pino";
 import { journalLine, textLine } from "./logFormat.ts";
 import { cleanFields, cleanText } from "./logRedact.ts";
@@ -23,7 +23,7 @@ export interface Log {
   error: LogFunction;
   /** The same log with `fields` on every line. */
   child(fields: LogFields): Log;
-  /** Opens the log file anew, after it was moved away (logrotate). Nothing to do on stderr. */
+  /** Opens the log file anew, after it was moved away (logrotate). Nothing to do on stderr. Never throws. */
   reopen(): void;
   /** Of this log and of all its parents and children. */
   setLevel(level: LogLevel): void;
@@ -37,15 +37,16 @@ export interface LogStream {
 
 const SEVERITY: Record<LogLevel, number> = { debug: 0, info: 1, warn: 2, error: 3 };
 const STDERR = 2;
+const FILE_MODE = 0o640;
 /** A log that cannot be written (disk full) is dropped beyond this, never piled up. */
 const MAX_UNWRITTEN = 1 << 20;
 
 /**
- * A log as `settings` say. Throws what opening the file throws. A line that cannot be written is lost, in silence:
+ * A log as `settings` say. Throws when the file cannot be opened. A line that cannot be written is lost, in silence:
  * the log must never stop the daemon.
  */
 export function createLogger(settings: LogSettings, stream?: LogStream, env = process.env): Log {
-  const { sink, reopen } = stream === undefined ? openSink(settings.file) : { sink: stream, reopen: () => {} };
+  const { sink, reopen } = stream === undefined ? openSink(settings.file) : { sink: stream, reopen: () => undefined };
   const terminal = stream === undefined ? settings.file === "" && process.stderr.isTTY === true : stream.isTTY === true;
   const format = settings.format === "auto" ? autoFormat(settings.file, terminal, env) : settings.format;
   const output = formatted(format, sink, terminal && env.NO_COLOR === undefined);
@@ -63,7 +64,10 @@ export function createLogger(settings: LogSettings, stream?: LogStream, env = pr
   return logOf(lines, { threshold: SEVERITY[settings.level] }, reopen);
 }
 
-function logOf(lines: pino.Logger, shared: { threshold: number }, reopen: () => void): Log {
+/** Gives why it failed. */
+type Reopen = () => string | undefined;
+
+function logOf(lines: pino.Logger, shared: { threshold: number }, reopen: Reopen): Log {
   const at =
     (level: LogLevel): LogFunction =>
     (message, fields) => {
@@ -78,18 +82,46 @@ function logOf(lines: pino.Logger, shared: { threshold: number }, reopen: () => 
     warn: at("warn"),
     error: at("error"),
     child: (fields) => logOf(lines.child(cleanFields(fields, false)), shared, reopen),
-    reopen,
+    reopen: () => {
+      const problem = reopen();
+      if (problem !== undefined)
+        lines.error({ problem }, "the log file cannot be opened anew; writing on to the old one");
+    },
     setLevel: (level) => {
       shared.threshold = SEVERITY[level];
     },
   };
 }
 
-function openSink(file: string): { sink: LogStream; reopen: () => void } {
+function openSink(file: string): { sink: LogStream; reopen: Reopen } {
   const target = file === "" ? STDERR : file;
-  const sink = pino.destination({ dest: target, sync: true, mkdir: false, maxLength: MAX_UNWRITTEN, mode: 0o640 });
+  const sink = open(target);
   sink.on("error", () => {});
-  return { sink, reopen: () => (file === "" ? undefined : sink.reopen()) };
+  return { sink, reopen: () => (file === "" ? undefined : reopened(sink, file)) };
+}
+
+/** Why the file cannot be opened anew, in which case the old one is written on; undefined when it was. */
+function reopened(sink: { reopen(): void }, file: string): string | undefined {
+  try {
+    // First by hand: when the sink itself fails to open, it has let go of the old file already.
+    closeSync(openSync(file, "a", FILE_MODE));
+    sink.reopen();
+    return undefined;
+  } catch (error) {
+    return codeOf(error);
+  }
+}
+
+function open(dest: string | number) {
+  try {
+    return pino.destination({ dest, sync: true, mkdir: false, maxLength: MAX_UNWRITTEN, mode: FILE_MODE });
+  } catch (error) {
+    throw new Error(`the log file ${dest} (log.file) cannot be opened: ${codeOf(error)}`, { cause: error });
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : String(error);
 }
 
 function autoFormat(file: string, terminal: boolean, env: NodeJS.ProcessEnv): Exclude<LogFormat, "auto"> {

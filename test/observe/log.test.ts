@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createLogger, type LogSettings } from "../../src/observe/log.ts";
@@ -14,6 +14,11 @@ function capture(settings: Partial<LogSettings> = {}, isTTY = false, env: NodeJS
   const lines: string[] = [];
   const stream = { write: (line: string) => lines.push(line), isTTY };
   return { lines, log: createLogger({ level: "info", format: "json", file: "", ...settings }, stream, env) };
+}
+
+function messagesIn(file: string): string[] {
+  const lines = readFileSync(file, "utf8").trimEnd().split("\n");
+  return lines.map((line) => JSON.parse(line).msg);
 }
 
 const SECRETS = {
@@ -137,13 +142,29 @@ test("a file is appended to, and opened anew after it was moved away", () => {
   log.info("two");
   log.reopen();
   log.info("three");
-  const messages = (name: string) =>
-    readFileSync(name, "utf8")
-      .trim()
-      .split("\n")
-      .map((line) => JSON.parse(line).msg);
-  expect(messages(`${file}.1`)).toEqual(["one", "two"]);
-  expect(messages(file)).toEqual(["three"]);
+  expect(messagesIn(`${file}.1`)).toEqual(["one", "two"]);
+  expect(messagesIn(file)).toEqual(["three"]);
+});
+
+test("a file that cannot be opened anew is no reason to stop: the old one is written on, and says so", () => {
+  const directory = mkdtempSync(join(tmpdir(), "bruce-log-"));
+  directories.push(directory);
+  const [before, after] = [join(directory, "before"), join(directory, "after")];
+  mkdirSync(before);
+  const log = createLogger({ level: "info", format: "json", file: join(before, "bruce.log") });
+  log.info("one");
+  renameSync(before, after);
+  log.reopen();
+  log.info("two");
+  expect(messagesIn(join(after, "bruce.log"))).toEqual([
+    "one",
+    expect.stringContaining("cannot be opened anew"),
+    "two",
+  ]);
+  mkdirSync(before);
+  log.reopen();
+  log.info("three");
+  expect(messagesIn(join(before, "bruce.log"))).toEqual(["three"]);
 });
 
 test("a file that cannot be opened is an error, not a silent loss", () => {
