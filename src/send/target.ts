@@ -15,14 +15,16 @@ export interface TargetOptions {
   /** The daemon's configuration file. */
   config?: string;
   env: Record<string, string | undefined>;
+  /** The user to choose default places for; this process's unless given. */
+  uid?: number;
 }
 
 /** `maxMessage`: bytes of the largest frame that the daemon takes there. */
 export type Chosen = { target: Target; maxMessage: number; warning?: string } | { problem: string };
 
 /** Chooses the socket. */
-export function chooseTarget({ socket, tcp, config, env }: TargetOptions): Chosen {
-  const { stream, tcp: defaultTcp } = defaultSettings({ ...ownSurroundings(), env }).input;
+export function chooseTarget({ socket, tcp, config, env, uid = ownSurroundings().uid }: TargetOptions): Chosen {
+  const { stream, tcp: defaultTcp } = defaultSettings({ env, uid }).input;
   if (socket !== undefined && tcp !== undefined) return { problem: "--socket and --tcp exclude each other" };
   if (tcp !== undefined) {
     const address = parseAddress(tcp);
@@ -30,7 +32,7 @@ export function chooseTarget({ socket, tcp, config, env }: TargetOptions): Chose
     return { target: { kind: "tcp", ...address }, maxMessage: defaultTcp.maxMessage };
   }
   if (socket !== undefined) return unix(socket, stream.maxMessage);
-  const loaded = loadSettings({ file: config, env });
+  const loaded = loadSettings({ file: config, env, uid });
   if ("settings" in loaded) {
     const { enabled, path, maxMessage } = loaded.settings.input.stream;
     if (enabled) return unix(path, maxMessage);
@@ -38,7 +40,7 @@ export function chooseTarget({ socket, tcp, config, env }: TargetOptions): Chose
   }
   if (config !== undefined) return { problem: formatConfigErrors(loaded.errors) };
   // The daemon's file may be wrong for reasons that are none of a client's (a variable unset here, not for us to read).
-  const file = defaultPlaces({ ...ownSurroundings(), env }).configFile;
+  const file = defaultPlaces({ env, uid }).configFile;
   const chosen = unix(pathIn(file) ?? stream.path, stream.maxMessage);
   if ("problem" in chosen) return chosen;
   return { ...chosen, warning: `${formatConfigErrors(loaded.errors.slice(0, 1))}; ${describe(chosen.target)} it is` };

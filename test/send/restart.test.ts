@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { reachesRest } from "../support/processRest.ts";
 import { type SendProcess, startSend } from "../support/sendProcess.ts";
 import { receivedIn, type StreamServer, startStreamServer } from "../support/streamServerProcess.ts";
 
@@ -68,7 +69,7 @@ describe("a daemon that stops in good order and starts again", () => {
   test("under load, many times: nothing is lost, nothing repeated", async () => {
     const send = startSend({ socket });
     const feeder = feed(send);
-    for (let i = 0; i < 25; i++) {
+    for (let i = 0; i < 20; i++) {
       await server?.seen("accepted");
       await server?.receivedBytes(1_000_000 * Math.random());
       await server?.stop();
@@ -193,14 +194,3 @@ describe("a daemon that is killed", () => {
     expect(numbers()).toEqual([0]);
   });
 });
-
-/** Resolves when a process reads no more: its standard input and its memory stand still. */
-async function reachesRest(pid: number): Promise<void> {
-  let before = "";
-  for (let still = 0; still < 5; ) {
-    await Bun.sleep(50);
-    const now = /^rchar: \d+\n/.exec(await Bun.file(`/proc/${pid}/io`).text())?.[0] ?? "";
-    still = now === before ? still + 1 : 0;
-    before = now;
-  }
-}

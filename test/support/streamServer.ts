@@ -2,7 +2,7 @@
 // (shut down the reading side, read the rest, wait, close), and can be killed. What a connection brought goes as it came to
 // DIRECTORY/RUN.NUMBER, so that it outlives the process.
 //
-// bun streamServer.ts DIRECTORY RUN (unix PATH | tcp PORT) [stalled]
+// bun streamServer.ts DIRECTORY RUN (unix PATH | datagram PATH | tcp PORT) [stalled]
 // Commands on stdin: stall, resume, stop. Events on stdout, one JSON object a line.
 import { dlopen, FFIType, type Pointer, ptr } from "bun:ffi";
 import { closeSync, openSync, rmSync, writeSync } from "node:fs";
@@ -12,6 +12,7 @@ const { symbols: libc } = dlopen("libc.so.6", {
   socket: { args: [i32, i32, i32], returns: i32 },
   bind: { args: [i32, address, u32], returns: i32 },
   listen: { args: [i32, i32], returns: i32 },
+  setsockopt: { args: [i32, i32, i32, address, u32], returns: i32 },
   getsockname: { args: [i32, address, address], returns: i32 },
   accept4: { args: [i32, address, address, i32], returns: i32 },
   recv: { args: [i32, address, u64, i32], returns: i32 },
@@ -51,19 +52,21 @@ for (;;) {
 }
 
 function open(): number {
-  const domain = kind === "unix" ? 1 : 2;
-  const fd = libc.socket(domain, 1 | NONBLOCK, 0);
+  const domain = kind === "tcp" ? 2 : 1;
+  const fd = libc.socket(domain, (kind === "datagram" ? 2 : 1) | NONBLOCK, 0);
   memory.fill(0, 0, 128);
+  memory.writeInt32LE(1, 0);
+  libc.setsockopt(fd, 1, 2, at(0), 4); // SO_REUSEADDR
   memory.writeUInt16LE(domain, 0);
-  if (kind === "unix") {
-    rmSync(place, { force: true });
-    memory.write(place, 2);
-  } else {
+  if (kind === "tcp") {
     memory.writeUInt16BE(Number(place), 2);
     memory.set([127, 0, 0, 1], 4);
+  } else {
+    rmSync(place, { force: true });
+    memory.write(place, 2);
   }
-  if (libc.bind(fd, at(0), kind === "unix" ? 110 : 16) < 0 || libc.listen(fd, 128) < 0)
-    throw new Error("cannot listen");
+  if (libc.bind(fd, at(0), kind === "tcp" ? 16 : 110) < 0) throw new Error("cannot bind");
+  if (kind !== "datagram" && libc.listen(fd, 128) < 0) throw new Error("cannot listen");
   return fd;
 }
 
@@ -122,7 +125,7 @@ function stop(): void {
   }
   libc.close(listener);
   listener = -1;
-  if (kind === "unix") rmSync(place, { force: true });
+  if (kind !== "tcp") rmSync(place, { force: true });
   for (const fd of connections.keys()) libc.shutdown(fd, SHUT_RD);
   // Nothing left and the end look alike now, and neither means that the client has closed.
   for (const fd of connections.keys()) while (take(fd) > 0) {}

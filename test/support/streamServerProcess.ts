@@ -41,12 +41,14 @@ export interface ServerOptions {
   /** A path, or TCP on any free port. */
   socket: string | "tcp";
   port?: number;
+  /** A datagram socket at that path instead. */
+  datagram?: boolean;
   stalled?: boolean;
 }
 
 export async function startStreamServer(options: ServerOptions): Promise<StreamServer> {
-  const { directory, run, socket, port = 0, stalled } = options;
-  const place = socket === "tcp" ? ["tcp", String(port)] : ["unix", socket];
+  const { directory, run, socket, port = 0, stalled, datagram } = options;
+  const place = socket === "tcp" ? ["tcp", String(port)] : [datagram ? "datagram" : "unix", socket];
   const child = Bun.spawn(
     [
       process.execPath,
@@ -82,7 +84,10 @@ export async function startStreamServer(options: ServerOptions): Promise<StreamS
     void child.stdin.flush();
   };
   const seen: StreamServer["seen"] = (event, times = 1) => until(() => (counts.get(event) ?? 0) >= times);
-  await seen("listening");
+  const failed = child.exited.then((code) => {
+    if (!counts.has("listening")) throw new Error(`the stand-in for the daemon ended with ${code}`);
+  });
+  await Promise.race([seen("listening"), failed]);
   return {
     port: listeningPort,
     seen,
