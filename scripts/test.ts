@@ -2,7 +2,7 @@
 // Arguments go to `bun test` as they are (`npm test -- test/wire`, `--randomize`, `--seed=7`); with a path among them only
 // that is run, without the checks.
 import { spawn } from "node:child_process";
-import { readdirSync, statSync } from "node:fs";
+import { ensureExecutable } from "./executable.ts";
 
 interface Outcome {
   passed: number;
@@ -14,16 +14,15 @@ const given = process.argv.slice(2);
 const paths = given.filter((argument, at) => !argument.startsWith("-") && given[at - 1] !== "-t");
 
 const outcomes: Outcome[] = [];
-if (paths.length === 0) outcomes.push(await step("check"));
-const build = executableIsStale() ? await step("build") : undefined;
-if (build !== undefined) outcomes.push(build);
-if (build?.failed !== 1) {
-  if (paths.length > 0) {
-    outcomes.push(await suite("selected tests", paths.some((path) => path.includes("e2e")) ? 600 : 60, []));
-  } else {
-    outcomes.push(await suite("unit tests", 60, ["--only-failures", "--path-ignore-patterns=test/e2e/**", "./test"]));
-    outcomes.push(await suite("end-to-end tests", 600, ["./test/e2e"]));
-  }
+if (paths.length === 0) outcomes.push(await check());
+if (!ensureExecutable()) {
+  outcomes.push({ passed: 0, failed: 1 });
+} else if (paths.length > 0) {
+  outcomes.push(await suite("selected tests", paths.some((path) => path.includes("e2e")) ? 600 : 60, []));
+} else {
+  const unit = ["--only-failures", "--path-ignore-patterns=test/e2e/**", "./test"];
+  outcomes.push(await suite("unit tests", 60, unit));
+  outcomes.push(await suite("end-to-end tests", 600, ["./test/e2e"]));
 }
 
 const total = { passed: 0, failed: 0 };
@@ -34,9 +33,9 @@ for (const { passed, failed } of outcomes) {
 process.exitCode = total.failed === 0 ? 0 : 1;
 process.stdout.write(`${total.passed} passed, ${total.failed} failed\n`);
 
-/** One of the other scripts, which counts as one test. */
-async function step(name: "check" | "build"): Promise<Outcome> {
-  const { code } = await run([`scripts/${name}.ts`]);
+/** All checks together count as one test. */
+async function check(): Promise<Outcome> {
+  const { code } = await run(["scripts/check.ts"]);
   return code === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
 }
 
@@ -68,12 +67,4 @@ function run(args: string[]): Promise<{ code: number | null; output: string }> {
   return new Promise((resolve, reject) => {
     child.on("error", reject).on("close", (code) => resolve({ code, output: Bun.stripANSI(output) }));
   });
-}
-
-/** Whether a source is newer than dist/bruce. A deleted one shows in the time of its directory. */
-function executableIsStale(): boolean {
-  const built = statSync(`${root}dist/bruce`, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  const sources = ["package.json", "package-lock.json", "scripts/build.ts", "src"];
-  for (const entry of readdirSync(`${root}src`, { recursive: true })) sources.push(`src/${entry}`);
-  return sources.some((path) => statSync(root + path).mtimeMs > built);
 }
