@@ -17,6 +17,9 @@ export interface DevSurroundings {
 /** How long a stop waits for a slow reader of the printed messages. Milliseconds. */
 const PRINT_PATIENCE = 2000;
 
+/** Bytes of messages that consumers can read back; older ones fall away. */
+const DEV_KEPT = 64 * 1024 * 1024;
+
 /** Starts the embedded broker; every message that reaches it is printed on stdout. */
 export async function startDev(): Promise<DevSurroundings> {
   const directory = mkdtempSync(join(tmpdir(), "bruce-dev-"));

@@ -30,7 +30,8 @@ export class Encoder {
     if (value === null) return this.int16(-1);
     const size = Buffer.byteLength(value);
     this.int16(size);
-    this.#end += this.#room(size).write(value, this.#end);
+    const bytes = this.#room(size); // first: it may move #end
+    this.#end += bytes.write(value, this.#end);
     return this;
   }
 
