@@ -25,6 +25,7 @@ export async function startDev(): Promise<DevSurroundings> {
   const directory = mkdtempSync(join(tmpdir(), "bruce-dev-"));
   const printer = printToStdout(process.stdout, process.env);
   const broker = await startDevBroker({
+    maxBytesKept: DEV_KEPT,
     onRecords: (topic, partition, batch) => printer.print(topic, partition, batch),
   });
   return {
