@@ -58,6 +58,7 @@ export class Connections {
     const connection = new Connection(fd, ++this.#lastId, intake, limits);
     intake.counters.accepted++;
     intake.counters.open++;
+    this.#reporter.touch();
     this.#all.push(connection);
     this.#watch(this.#all.length - 1);
   }

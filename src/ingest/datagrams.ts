@@ -1,4 +1,4 @@
-// Gathers datagrams, one message each, into blocks: a lone one is handed on at once, busy ones in big blocks.
+// Checks datagrams, one message each, and gathers the good ones into blocks.
 import { FRAME_HEADER, FrameFault, FrameReader } from "../wire/frame.ts";
 import type { Intake } from "./intake.ts";
 
@@ -35,11 +35,6 @@ export class DatagramGatherer {
   /** Where the next datagram is to be put. */
   get at(): number {
     return this.#at;
-  }
-
-  /** Good messages gathered. */
-  get count(): number {
-    return this.#count;
   }
 
   /** Whether there is no room for one more of the longest. */

@@ -8,7 +8,7 @@ import type { Settings, UnixInput } from "../config/settings.ts";
 import type { Log } from "../observe/log.ts";
 import type { InputStatus } from "../observe/status.ts";
 import type { QueueLink } from "../spool/queue.ts";
-import { createControl, REPORT_OUT, STOP } from "./control.ts";
+import { controlWords, createControl, REPORT_OUT, SharedCounters, STOP } from "./control.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK, openLibc } from "./libc.ts";
 import type {
   Addresses,
@@ -49,6 +49,8 @@ export interface IngestOptions {
 
 export interface Ingest {
   addresses: Addresses;
+  /** Of the inputs that are open, as they are now. */
+  counters(): IngestReport["counters"];
   status(): InputStatus[];
   /** Takes nothing more, and resolves when everything that was taken is in the queue. */
   stop(): Promise<void>;
@@ -65,7 +67,7 @@ const ONE = new BigUint64Array([1n]);
 export async function startIngest(options: IngestOptions): Promise<Ingest> {
   const { queue, log, onReport, onFailure } = options;
   const control = createControl();
-  const words = new Int32Array(control);
+  const words = controlWords(control);
   const eventFd = openEventFd();
   const wake = () => writeSync(eventFd, ONE);
   const order = await orderFor(options, control, eventFd).catch((error) => {
@@ -77,7 +79,10 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
   const drained = Promise.withResolvers<void>();
   const closed = Promise.withResolvers<void>();
   let state: "starting" | "running" | "over" = "starting";
-  let counters: IngestReport["counters"] = {};
+  const counters = (): IngestReport["counters"] => {
+    const opened = (["datagram", "stream", "tcp"] as const).filter((kind) => order[kind] !== undefined);
+    return Object.fromEntries(opened.map((kind) => [kind, new SharedCounters(control, kind).copy()]));
+  };
 
   const end = () => {
     state = "over";
@@ -110,8 +115,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
         break;
       case "report":
         Atomics.store(words, REPORT_OUT, 0);
-        counters = data.report.counters;
-        onReport(data.report);
+        onReport({ ...data.news, counters: counters() });
         break;
       case "warning":
         log.warn(data.message, data.fields);
@@ -131,7 +135,8 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
   const addresses = await ready.promise;
   return {
     addresses,
-    status: () => statusOf(addresses, counters),
+    counters,
+    status: () => statusOf(addresses, counters()),
     stop() {
       if (state === "running" && Atomics.exchange(words, STOP, 1) === 0) wake();
       return drained.promise;

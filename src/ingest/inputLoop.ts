@@ -3,7 +3,7 @@ import type { QueueWriter } from "../spool/queue.ts";
 import type { SplitterLimits } from "../wire/splitter.ts";
 import { Acceptor } from "./acceptor.ts";
 import { Connections } from "./connections.ts";
-import { STOP } from "./control.ts";
+import { controlWords, SharedCounters, STOP } from "./control.ts";
 import { DatagramSocket } from "./datagramSocket.ts";
 import { DatagramGatherer } from "./datagrams.ts";
 import { DiscardTally } from "./discardTally.ts";
@@ -61,13 +61,11 @@ export class InputLoop {
   constructor(parts: LoopParts) {
     this.#parts = parts;
     const { order, shell, sockets, queue, post } = parts;
-    this.#control = new Int32Array(order.control);
+    this.#control = controlWords(order.control);
     this.#maxPayload = Math.min(order.maxRecord, queue.largest - LARGEST_OVERHEAD);
     this.#poll = new PollSet(shell.memory, FIRST_CONNECTION + order.limits.connections);
     this.#event = shell.memory.allocate(8);
-    this.#reporter = new Reporter(this.#control, this.#intakes, this.#discards, (report) =>
-      post({ type: "report", report }),
-    );
+    this.#reporter = new Reporter(this.#control, this.#discards, (news) => post({ type: "report", news }));
     this.#connections = new Connections(shell, this.#poll, FIRST_CONNECTION, order.limits, this.#reporter);
     const { datagram, stream, tcp } = sockets;
     if (datagram !== undefined && order.datagram !== undefined) {
@@ -99,13 +97,11 @@ export class InputLoop {
       const ready = libc.poll(slots, FIRST_CONNECTION + this.#connections.count, this.#timeout(clock()));
       const now = clock();
       if (ready > 0) {
-        this.#reporter.touch();
         this.#serve(now);
       } else if (ready < 0) {
         const errno = libc.errno();
         if (errno !== EINTR && errno !== ENOMEM) throw new Error(`poll failed: ${errnoName(errno)}`);
       }
-      this.#datagrams?.turn(now);
       this.#connections.turn(now);
       this.#reporter.turn(now);
       this.#advance(now);
@@ -114,8 +110,9 @@ export class InputLoop {
   }
 
   #intake(kind: InputKind, whenFull: "block" | "drop_newest"): Intake {
-    const { queue } = this.#parts;
-    const intake = new Intake({ kind, whenFull, queue, discards: this.#discards, wallClock: Date.now });
+    const { queue, order } = this.#parts;
+    const counters = new SharedCounters(order.control, kind);
+    const intake = new Intake({ kind, whenFull, queue, discards: this.#discards, counters, wallClock: Date.now });
     this.#intakes.push(intake);
     return intake;
   }
@@ -192,7 +189,7 @@ export class InputLoop {
     const consider = (left: number | undefined) => {
       if (left !== undefined && left < least) least = left;
     };
-    consider(this.#datagrams?.timeLeft(now));
+    consider(this.#datagrams?.pauseLeft(now));
     consider(this.#connections.timeLeft(now));
     consider(this.#reporter.timeLeft(now));
     for (const { acceptor } of this.#acceptors) consider(acceptor.pauseLeft(now));

@@ -16,6 +16,7 @@ export interface IntakeParts {
   whenFull: "block" | "drop_newest";
   queue: QueueWriter;
   discards: DiscardTally;
+  counters: InputCounters;
   /** Milliseconds since the epoch. */
   wallClock: () => number;
 }
@@ -26,13 +27,14 @@ export interface IntakeParts {
  */
 export class Intake {
   readonly kind: InputKind;
-  readonly counters: InputCounters = { messages: 0, bytes: 0, uncleanDisconnects: 0, accepted: 0, open: 0 };
+  readonly counters: InputCounters;
   readonly #parts: IntakeParts;
   /** In the order received. At most what one recv gave, and what was gathered before it. */
   #pending: Pending[] = [];
 
   constructor(parts: IntakeParts) {
     this.kind = parts.kind;
+    this.counters = parts.counters;
     this.#parts = parts;
   }
 

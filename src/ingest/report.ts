@@ -29,11 +29,16 @@ export interface InputCounters {
   open: number;
 }
 
-export interface IngestReport {
+/** What the input thread has found out since its last report. */
+export interface IngestNews {
   discards: InputDiscard[];
-  counters: Partial<Record<InputKind, InputCounters>>;
   /** The beginnings of messages inside which connections ended, since the last report. */
   uncleanSamples: { input: InputKind; sample: Uint8Array }[];
+}
+
+export interface IngestReport extends IngestNews {
+  /** Of the inputs that are open, as they are now. */
+  counters: Partial<Record<InputKind, InputCounters>>;
 }
 
 export interface HostPort {
@@ -115,7 +120,7 @@ export type InputMessage =
   | { type: "ready"; addresses: Addresses }
   | { type: "failed"; failure: IngestFailure }
   | { type: "readable" }
-  | { type: "report"; report: IngestReport }
+  | { type: "report"; news: IngestNews }
   | { type: "warning"; message: string; fields: Record<string, unknown> }
   /** The stop has come so far that everything taken is in the queue. */
   | { type: "drained" }

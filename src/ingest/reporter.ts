@@ -2,33 +2,26 @@
 import { REPORT_OUT } from "./control.ts";
 import type { DiscardTally } from "./discardTally.ts";
 import type { Intake } from "./intake.ts";
-import { type IngestReport, type InputKind, SAMPLE_SIZE, SAMPLES } from "./report.ts";
+import { type IngestNews, type InputKind, SAMPLE_SIZE, SAMPLES } from "./report.ts";
 
 /** Milliseconds from one report to the next. */
 const INTERVAL = 100;
 
 export class Reporter {
   readonly #control: Int32Array;
-  readonly #intakes: readonly Intake[];
   readonly #discards: DiscardTally;
-  readonly #post: (report: IngestReport) => void;
+  readonly #post: (report: IngestNews) => void;
   #unclean: { input: InputKind; sample: Uint8Array }[] = [];
   #dirty = false;
   #next = 0;
 
-  constructor(
-    control: Int32Array,
-    intakes: readonly Intake[],
-    discards: DiscardTally,
-    post: (report: IngestReport) => void,
-  ) {
+  constructor(control: Int32Array, discards: DiscardTally, post: (report: IngestNews) => void) {
     this.#control = control;
-    this.#intakes = intakes;
     this.#discards = discards;
     this.#post = post;
   }
 
-  /** Something may have changed. */
+  /** A connection has come or gone. */
   touch(): void {
     this.#dirty = true;
   }
@@ -41,9 +34,14 @@ export class Reporter {
     this.#unclean.push({ input: intake.kind, sample: new Uint8Array(sample.subarray(0, SAMPLE_SIZE)) });
   }
 
+  /** Good messages are no news, they are counted in shared memory: a poll that waits for more needs no timeout. */
+  get #pending(): boolean {
+    return this.#dirty || !this.#discards.empty;
+  }
+
   /** Milliseconds until `turn` may have something to do; nothing when there is nothing to report. */
   timeLeft(now: number): number | undefined {
-    if (!this.#dirty) return undefined;
+    if (!this.#pending) return undefined;
     // The main thread does not say when it has a report; a busy one is looked after again in a while.
     if (Atomics.load(this.#control, REPORT_OUT) !== 0) return INTERVAL;
     return Math.max(0, this.#next - now);
@@ -52,14 +50,12 @@ export class Reporter {
   /** Posts a report if one is due; the last one in any case. */
   turn(now: number, last = false): void {
     if (!last) {
-      if (!this.#dirty || now < this.#next || Atomics.load(this.#control, REPORT_OUT) !== 0) return;
+      if (!this.#pending || now < this.#next || Atomics.load(this.#control, REPORT_OUT) !== 0) return;
     }
     this.#dirty = false;
     this.#next = now + INTERVAL;
     Atomics.store(this.#control, REPORT_OUT, 1);
-    const counters: IngestReport["counters"] = {};
-    for (const intake of this.#intakes) counters[intake.kind] = { ...intake.counters };
-    this.#post({ discards: this.#discards.take(), counters, uncleanSamples: this.#unclean });
+    this.#post({ discards: this.#discards.take(), uncleanSamples: this.#unclean });
     this.#unclean = [];
   }
 }

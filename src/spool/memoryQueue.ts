@@ -25,6 +25,13 @@ interface Span {
   unsettled: number;
 }
 
+/**
+ * How long a reader that has read everything waits until it looks again, before it asks to be woken. Milliseconds.
+ * While messages keep coming it then looks a thousand times a second, and finds what has gathered: a message from
+ * thread to thread for each few datagrams, or a timer in the writer's poll, costs more than the datagrams do.
+ */
+const LOOK_AGAIN = 1;
+
 /** The reading side. `capacity`: bytes that may wait between the two threads. */
 export class MemoryQueue implements QueueReader, QueueLink {
   readonly memory: SharedArrayBuffer;
@@ -34,7 +41,8 @@ export class MemoryQueue implements QueueReader, QueueLink {
   /** Blocks that were read and are not settled in full (nor are all before them), ascending, from #head on. */
   #spans: Span[] = [];
   #head = 0;
-  #waiting = false;
+  /** "looking": it will look again by itself. "asleep": the writer has been asked to wake it. */
+  #state: "awake" | "looking" | "asleep" = "awake";
   #onReadable: () => void = () => {};
   #onRoom: () => void = () => {};
 
@@ -45,8 +53,10 @@ export class MemoryQueue implements QueueReader, QueueLink {
 
   read(): Block | undefined {
     const block = this.#ring.read();
-    this.#waiting = block === undefined;
-    if (block === undefined) return undefined;
+    if (block === undefined) {
+      this.#rest();
+      return undefined;
+    }
     this.#taken += block.count;
     this.#spans.push({ firstNumber: block.firstNumber, count: block.count, unsettled: block.count });
     return block;
@@ -65,8 +75,8 @@ export class MemoryQueue implements QueueReader, QueueLink {
   }
 
   wake(): void {
-    if (!this.#waiting) return;
-    this.#waiting = false;
+    if (this.#state !== "asleep") return;
+    this.#state = "awake";
     this.#onReadable();
   }
 
@@ -116,6 +126,19 @@ export class MemoryQueue implements QueueReader, QueueLink {
 
   get bytesWaiting(): number {
     return this.#ring.bytesWaiting;
+  }
+
+  #rest(): void {
+    if (this.#state !== "awake") return;
+    this.#state = "looking";
+    setTimeout(() => {
+      if (this.#ring.sleep()) {
+        this.#state = "asleep";
+      } else {
+        this.#state = "awake";
+        this.#onReadable();
+      }
+    }, LOOK_AGAIN);
   }
 
   /** The index of the span that holds `number`, or where it would be. */

@@ -6,7 +6,7 @@
 //   block does not fit there is skipped, and counts as used until the reader is past it.
 // - When all is released, the writer starts again at offset 0, so that a ring that stays nearly empty touches, and
 //   keeps in the caches, only the little it needs. That skip is not used space: RESTART says where it ends.
-// - IDLE is set by a reader that found nothing, and cleared by the one append that must wake it. WANTED is set by a
+// - IDLE is set by a reader that found nothing and sleeps, and cleared by the one append that must wake it. WANTED is set by a
 //   writer that found no room, and cleared by the one release that must wake it. Each looks again after setting its
 //   flag, so no wake-up is lost.
 import type { Block } from "./block.ts";
@@ -171,14 +171,10 @@ export class RingReader extends Ring {
     return this.writtenBytes - this.#payload;
   }
 
-  /** The next block, or nothing; then the writer wakes this thread once when there is one. The object is reused. */
+  /** The next block, or nothing. The object is reused. */
   read(): Block | undefined {
     if (this.#end !== 0) throw new Error("the block read last was not released");
-    if (this.load(WRITTEN) === this.#position) {
-      Atomics.store(this.flags, IDLE, 1);
-      if (this.load(WRITTEN) === this.#position) return undefined;
-    }
-    if (Atomics.load(this.flags, IDLE) !== 0) Atomics.store(this.flags, IDLE, 0);
+    if (this.load(WRITTEN) === this.#position) return undefined;
     let position = Math.max(this.#position, this.load(RESTART));
     let offset = position % this.capacity;
     if (this.words[offset / 4] === 0) {
@@ -196,6 +192,14 @@ export class RingReader extends Ring {
     block.end = block.start + (this.words[word + 1] as number);
     this.#end = position + (this.words[word] as number);
     return block;
+  }
+
+  /** Has the writer wake this thread once when it appends. False when there is a block already. */
+  sleep(): boolean {
+    Atomics.store(this.flags, IDLE, 1);
+    if (this.load(WRITTEN) === this.#position) return true;
+    Atomics.store(this.flags, IDLE, 0);
+    return false;
   }
 
   /** Gives back the memory of the block read last. */

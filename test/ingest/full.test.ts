@@ -14,8 +14,8 @@ test("a stream that blocks loses nothing, and its client waits", async () => {
   const stream = await client(harness.input.stream.path);
   const count = 3000;
   const all = write(stream, Buffer.concat(Array.from({ length: count }, (_, i) => frame(`${i} ${VALUE}`))));
-  const outcome = await Promise.race([all.then(() => "written"), harness.until(() => harness.queue.written > 20)]);
-  expect(outcome).toBeUndefined();
+  while (harness.queue.written < 20) await Bun.sleep(1); // nobody reads the queue, so nobody is told
+  expect(stream.writableLength).toBeGreaterThan(0);
   harness.reading = true;
   harness.read();
   await all;
@@ -31,8 +31,7 @@ test("datagrams that may be dropped are, by topic, and those taken stay", async 
   await harness.start();
   const datagrams = new DatagramClient(harness.input.datagram.path);
   for (let i = 0; i < 2000; i++) expect(datagrams.send(frame(`${i} ${VALUE}`, `topic${i % 2}`))).toBe(0);
-  await harness.until(() => harness.counters.datagram?.messages === 2000);
-  expect(harness.discarded("queue_full")).toBe(2000 - harness.queue.written);
+  await harness.until(() => harness.discarded("queue_full") + harness.queue.written === 2000);
   expect(new Set(harness.discards.map(({ topic }) => topic))).toEqual(new Set(["topic0", "topic1"]));
   expect(harness.balanced).toBe(true);
   harness.reading = true;

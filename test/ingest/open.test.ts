@@ -119,9 +119,9 @@ test("IPv6 is listened on as well", async () => {
   const socket = await client(addresses.tcp ?? "");
   socket.write(frame("six"));
   await harness.until(() => harness.values.length === 1);
-  await harness.until(() => harness.counters.tcp?.messages === 1);
-  expect(status()[2]).toMatchObject({ input: "tcp", address: `[::1]:${addresses.tcp?.port}`, received: 1 });
   socket.destroy();
+  await harness.until(() => harness.counters.tcp?.open === 0);
+  expect(status()[2]).toMatchObject({ input: "tcp", address: `[::1]:${addresses.tcp?.port}`, received: 1 });
 });
 
 test("a directory that does not exist is not made, and said so", async () => {

@@ -40,7 +40,6 @@ export class Harness {
   readonly messages: Received[] = [];
   readonly discards: InputDiscard[] = [];
   readonly uncleanSamples: IngestReport["uncleanSamples"] = [];
-  counters: IngestReport["counters"] = {};
   readonly queue: MemoryQueue;
   readonly input: Settings["input"];
   reading = true;
@@ -63,7 +62,6 @@ export class Harness {
       queue: this.queue,
       log: silentLog,
       onReport: (report) => {
-        this.counters = report.counters;
         this.discards.push(...report.discards);
         this.uncleanSamples.push(...report.uncleanSamples);
         this.#changed();
@@ -118,6 +116,10 @@ export class Harness {
       };
       this.#waiters.add(look);
     });
+  }
+
+  get counters(): IngestReport["counters"] {
+    return this.#ingest?.counters() ?? {};
   }
 
   /** Received = in the queue + discarded, after the last report. */

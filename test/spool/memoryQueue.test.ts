@@ -72,18 +72,49 @@ test("a full queue takes nothing, numbers nothing, and says when there is room",
   expect(queue.written).toBe(3);
 });
 
-test("the reader is called back once after it found nothing", () => {
-  const queue = new MemoryQueue(1000);
-  const writer = openMemoryQueueWriter(queue.memory, () => queue.wake());
-  let readable = 0;
-  queue.onReadable(() => readable++);
+/** A queue whose calls back can be awaited. */
+function watched() {
+  const queue = new MemoryQueue(10_000);
+  const calls = { wakes: 0, readable: 0, next: Promise.withResolvers<void>() };
+  queue.onReadable(() => {
+    calls.readable++;
+    calls.next.resolve();
+    calls.next = Promise.withResolvers();
+  });
+  const writer = openMemoryQueueWriter(queue.memory, () => {
+    calls.wakes++;
+    queue.wake();
+  });
+  return { queue, writer, calls };
+}
+
+test("a reader that found nothing is called back once when something came, also long after", async () => {
+  const { queue, writer, calls } = watched();
   queue.wake();
-  expect(readable).toBe(0);
   expect(queue.read()).toBeUndefined();
+  expect(queue.read()).toBeUndefined();
+  const called = calls.next.promise;
+  const append = setInterval(() => writer.append(0, 0, FRAMES, 0, 64, 1), 20);
+  await called;
+  clearInterval(append);
+  expect([calls.readable, calls.wakes, queue.written]).toEqual([1, 1, 1]);
   writer.append(0, 0, FRAMES, 0, 64, 1);
-  writer.append(0, 0, FRAMES, 0, 64, 1);
-  queue.wake();
-  expect(readable).toBe(1);
+  expect([calls.readable, calls.wakes]).toEqual([1, 1]);
+});
+
+test("while messages keep coming the reader looks by itself, and the writer wakes nobody", async () => {
+  const { queue, writer, calls } = watched();
+  for (let i = 1; i <= 20; i++) {
+    expect(queue.read()).toBeUndefined();
+    const called = calls.next.promise;
+    for (let j = 0; j < 5; j++) writer.append(0, 0, FRAMES, 0, 64, 1);
+    await called;
+    for (let j = 0; j < 5; j++) {
+      queue.read();
+      queue.release();
+    }
+  }
+  expect(calls).toMatchObject({ wakes: 0, readable: 20 });
 });
 
 test("settling a message twice, or one never read, is a defect that shows", () => {

@@ -63,13 +63,15 @@ test("a ring that is emptied each time stays at its beginning, and keeps its who
   expect(reader.read()?.end).toBe(writer.capacity);
 });
 
-test("the reader is woken once after it found nothing", () => {
+test("a reader that sleeps is woken once, and one that has something to read does not sleep", () => {
   const { writer, reader, calls } = setUp(1000);
   writer.append(1, 1, 0, 0, filled(8, 1), 0, 8);
-  expect(calls.wake).toBe(0);
+  expect(reader.sleep()).toBe(false);
   reader.read();
   reader.release();
   expect(reader.read()).toBeUndefined();
+  expect(calls.wake).toBe(0);
+  expect(reader.sleep()).toBe(true);
   writer.append(2, 1, 0, 0, filled(8, 1), 0, 8);
   writer.append(3, 1, 0, 0, filled(8, 1), 0, 8);
   expect(calls.wake).toBe(1);
@@ -113,7 +115,7 @@ test("two threads pass a million messages through a small ring", async () => {
     });
     const block = reader.read();
     if (block === undefined) {
-      await wake;
+      if (reader.sleep()) await wake;
       continue;
     }
     if (block.firstNumber !== next || block.bytes[block.end - 1] !== next % 256) throw new Error(`lost at ${next}`);
