@@ -27,7 +27,7 @@ export async function startDaemon(settings: Settings, log: Log, version: string)
   let state: DaemonStatus["state"] = "starting";
   const queueCapacity = settings.buffer.memory * QUEUE_SHARE;
   const queue = new MemoryQueue(queueCapacity);
-  const discardLog = new DiscardLog(log);
+  const discardLog = new DiscardLog(log, settings.http.discardReportInterval);
   const pipeline = startPipeline({ settings, queue, log, onDiscard: discardLog.note });
   let ingest: Ingest | undefined;
   let http: HttpServer | undefined;
@@ -42,6 +42,7 @@ export async function startDaemon(settings: Settings, log: Log, version: string)
       queueCapacity,
       pipeline,
       inputs: ingest?.status() ?? [],
+      discardSamples: discardLog.samples(),
     });
   const ready = (): Readiness => {
     if (state !== "running") return { ok: false, reason: `bruce is ${state}` };
@@ -92,6 +93,7 @@ function bookReport(report: IngestReport, pipeline: Pipeline, discardLog: Discar
     pipeline.settlement.rejected(topic ?? undefined, count, reason);
     discardLog.sample(input, reason, samples);
   }
+  for (const { input, sample } of report.uncleanSamples) discardLog.sample(input, "unclean_disconnect", [sample]);
 }
 
 /** The input thread knows no topics: it turns away only what is too large for every one of them. */

@@ -3,7 +3,14 @@ import type { Settings } from "./config/settings.ts";
 import type { Broker } from "./deliver/broker.ts";
 import type { Lane } from "./deliver/lane.ts";
 import { type Account, heldIn } from "./observe/ledger.ts";
-import type { AccountStatus, BrokerStatus, DaemonStatus, InputStatus, TopicStatus } from "./observe/status.ts";
+import type {
+  AccountStatus,
+  BrokerStatus,
+  DaemonStatus,
+  DiscardSample,
+  InputStatus,
+  TopicStatus,
+} from "./observe/status.ts";
 import type { Pipeline } from "./pipeline.ts";
 import type { Topic } from "./route/topic.ts";
 import type { QueueReader } from "./spool/queue.ts";
@@ -18,6 +25,7 @@ export interface StatusParts {
   queueCapacity: number;
   pipeline: Pipeline;
   inputs: InputStatus[];
+  discardSamples: DiscardSample[];
 }
 
 export function daemonStatus(parts: StatusParts): DaemonStatus {
@@ -38,6 +46,7 @@ export function daemonStatus(parts: StatusParts): DaemonStatus {
     memory: { rss: process.memoryUsage.rss(), batches: around.memory.used + around.heldMemory.used },
     brokers: [...dispatcher.brokers()].map(brokerStatus),
     inputs: parts.inputs,
+    discard_samples: parts.discardSamples,
     metadata: {
       last_updated: cluster.lastUpdated ?? null,
       last_modified: cluster.lastModified ?? null,

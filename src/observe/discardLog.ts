@@ -1,46 +1,51 @@
 // Tells of discards without drowning the log: the first of a kind at once, then sums; and keeps samples for looking at.
 import type { DiscardReason } from "./discards.ts";
 import type { Log } from "./log.ts";
+import type { DiscardSample } from "./status.ts";
 
-/** Milliseconds between two log lines about the same reason and topic. */
-const INTERVAL = 10_000;
 const SAMPLES_KEPT = 10;
+/** Names of topics come from anyone who may write: beyond so many, discards are summed up over all other topics. */
+const TOPICS_TOLD_APART = 100;
 
-/** The beginning of a message that was turned away. */
-export interface DiscardSample {
-  at: number;
-  input: string;
+interface Sum {
+  topic: string | undefined;
   reason: DiscardReason;
-  prefix: Uint8Array;
+  count: number;
 }
 
 export class DiscardLog {
-  readonly #log: Log;
-  readonly #pending = new Map<string, { topic: string | undefined; reason: DiscardReason; count: number }>();
-  readonly #samples = new Map<DiscardReason, DiscardSample[]>();
+  readonly #log: Pick<Log, "warn">;
+  readonly #interval: number;
+  readonly #sums = new Map<string, Sum>();
+  readonly #samples = new Map<DiscardSample["reason"], DiscardSample[]>();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(log: Log) {
+  /** `interval`: milliseconds between sums of the same kind. */
+  constructor(log: Pick<Log, "warn">, interval: number) {
     this.#log = log;
+    this.#interval = interval;
   }
 
   readonly note = (topic: string | undefined, count: number, reason: DiscardReason): void => {
-    const key = `${reason} ${topic ?? ""}`;
-    const entry = this.#pending.get(key);
-    if (entry !== undefined) {
-      entry.count += count;
+    const sum =
+      this.#sums.get(`${reason} ${topic}`) ??
+      (this.#sums.size < TOPICS_TOLD_APART ? undefined : this.#sums.get(reason));
+    if (sum !== undefined) {
+      sum.count += count;
       return;
     }
-    this.#write(topic, reason, count);
-    this.#pending.set(key, { topic, reason, count: 0 });
-    this.#timer ??= setTimeout(() => this.flush(), INTERVAL);
+    const apart = this.#sums.size < TOPICS_TOLD_APART;
+    const first = { topic: apart ? topic : undefined, reason, count };
+    this.#write(first);
+    this.#sums.set(apart ? `${reason} ${topic}` : reason, { ...first, count: 0 });
+    this.#timer ??= setTimeout(() => this.flush(), this.#interval);
   };
 
-  /** Keeps the newest samples of each reason. */
-  sample(input: string, reason: DiscardReason, prefixes: readonly Uint8Array[]): void {
-    const kept = this.#samples.get(reason) ?? [];
-    for (const prefix of prefixes) kept.push({ at: Date.now(), input, reason, prefix });
-    this.#samples.set(reason, kept.slice(-SAMPLES_KEPT));
+  /** Keeps the newest samples of each kind: the beginnings of what was turned away. */
+  sample(input: DiscardSample["input"], reason: DiscardSample["reason"], prefixes: readonly Uint8Array[]): void {
+    const at = Date.now();
+    const fresh = prefixes.map((bytes) => ({ at, input, reason, prefix: Buffer.from(bytes).toString("base64") }));
+    this.#samples.set(reason, [...(this.#samples.get(reason) ?? []), ...fresh].slice(-SAMPLES_KEPT));
   }
 
   samples(): DiscardSample[] {
@@ -51,11 +56,11 @@ export class DiscardLog {
   flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    for (const { topic, reason, count } of this.#pending.values()) if (count > 0) this.#write(topic, reason, count);
-    this.#pending.clear();
+    for (const sum of this.#sums.values()) if (sum.count > 0) this.#write(sum);
+    this.#sums.clear();
   }
 
-  #write(topic: string | undefined, reason: DiscardReason, count: number): void {
+  #write({ topic, reason, count }: Sum): void {
     this.#log.warn("messages discarded", { reason, count, ...(topic === undefined ? {} : { topic }) });
   }
 }

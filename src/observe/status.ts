@@ -65,6 +65,15 @@ export interface InputStatus {
   unclean_disconnects: number;
 }
 
+/** The beginning of something that was turned away. */
+export interface DiscardSample {
+  at: number;
+  input: InputStatus["input"];
+  reason: DiscardReason | "unclean_disconnect";
+  /** base64 of at most its first 256 bytes. */
+  prefix: string;
+}
+
 export interface DaemonStatus {
   version: string;
   pid: number;
@@ -83,6 +92,8 @@ export interface DaemonStatus {
   memory: { rss: number; batches: number };
   brokers: BrokerStatus[];
   inputs: InputStatus[];
+  /** The newest few of each reason. */
+  discard_samples: DiscardSample[];
   metadata: {
     /** Last time that brokers and partitions were learned; null before the first. */
     last_updated: number | null;

@@ -82,6 +82,7 @@ export function sampleStatus(more: Partial<DaemonStatus> = {}): DaemonStatus {
         unclean_disconnects: 1,
       },
     ],
+    discard_samples: [],
     metadata: {
       last_updated: 1_700_000_590_000,
       last_modified: 1_700_000_001_000,

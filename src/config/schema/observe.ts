@@ -19,7 +19,7 @@ export const http: Table<Tables["http"]> = {
     discardReportInterval: {
       kind: duration("1s", "24h"),
       default: 600_000,
-      about: "The time that one report of discarded messages covers.",
+      about: "How often repeated discards of the same kind are summed up in the log; the first is told at once.",
     },
   },
 };
