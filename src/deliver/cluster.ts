@@ -7,7 +7,7 @@ import { backoffDelay } from "./backoff.ts";
 import { type Broker, ClusterLink, type Connection } from "./clusterLink.ts";
 import { type Ask, ClusterTopics, type TopicState } from "./clusterTopics.ts";
 
-export type { TopicPartition, TopicState } from "./clusterTopics.ts";
+export type { TopicState } from "./clusterTopics.ts";
 
 export interface ClusterParts {
   kafka: Pick<Settings["kafka"], "brokers" | "metadataRefresh" | "requestTimeout" | "autoCreateTopics">;
@@ -54,7 +54,7 @@ export class Cluster {
   #timer: { at: number; cancel: () => void } | undefined;
 
   constructor(parts: ClusterParts) {
-    this.#parts = { after: afterDelay, backoff: 100, backoffMax: 10_000, ...parts };
+    this.#parts = { after: afterDelay, backoff: 100, backoffMax: 5_000, ...parts };
     this.#topics = new ClusterTopics(parts.kafka.autoCreateTopics);
     this.#link = new ClusterLink({ ...parts, bootstrap: parts.kafka.brokers });
     this.#refreshAt = this.#notBefore = parts.now();

@@ -1,7 +1,7 @@
 // Reads the primitive types of Kafka's protocol (non-flexible versions) from a response, trusting nothing in it.
 
 /** The response is not what its grammar says. The message has the position. */
-export class DecodeError extends Error {
+class DecodeError extends Error {
   override name = "DecodeError";
 }
 

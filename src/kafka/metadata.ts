@@ -88,7 +88,7 @@ export function metadataRequest(options: MetadataOptions): KafkaRequest<Metadata
  *       TopicOperations   => int32   v8
  *     ClusterOperations   => int32   v8
  */
-export function decodeMetadataResponse(body: Buffer, version: MetadataVersion): MetadataResponse {
+function decodeMetadataResponse(body: Buffer, version: MetadataVersion): MetadataResponse {
   const decoder = new Decoder(body);
   const throttleTime = decoder.int32();
   const brokers = decoder.array(12, () => {

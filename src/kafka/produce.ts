@@ -95,7 +95,7 @@ export function produceRequest({ acks, timeout, topics }: ProduceOptions): Kafka
  *         ErrorMessage  => NULLABLE_STRING
  *     ThrottleTime      => int32
  */
-export function decodeProduceResponse(body: Buffer): ProduceResponse {
+function decodeProduceResponse(body: Buffer): ProduceResponse {
   const decoder = new Decoder(body);
   const partitions: ProducePartitionResponse[] = [];
   decoder.array(6, () => {

@@ -17,11 +17,11 @@ export interface RawRequest {
   close(): void;
 }
 
-export const API_VERSIONS = 18;
+const API_VERSIONS = 18;
 export const METADATA = 3;
 
 /** [apiKey, min, max] of a broker that has all that is needed. */
-export const ALL_VERSIONS = [
+const ALL_VERSIONS = [
   [0, 0, 11],
   [3, 0, 12],
   [18, 0, 3],
