@@ -37,7 +37,8 @@ const EXIT = { done: 0, failed: 1, usage: 2, later: 75, SIGINT: 130, SIGTERM: 14
 /** Sends lines until the input ends; the exit code. */
 export async function sendCommand(options: SendCommandOptions, surroundings: SendSurroundings = {}): Promise<number> {
   const { env = process.env, stderr = ownStderr() } = surroundings;
-  const reporter = new Reporter(stderr);
+  const inputs = inputsOf(options.files ?? []);
+  const reporter = new Reporter(stderr, isatty(0) && inputs.some(({ path }) => path === undefined));
   const refuse = (problem: string): number => {
     reporter.say(problem);
     return EXIT.usage;
@@ -50,7 +51,6 @@ export async function sendCommand(options: SendCommandOptions, surroundings: Sen
   if ("problem" in format) return refuse(format.problem);
   const retry = parseDuration(String(options.retry ?? DEFAULT_RETRY));
   if (retry === undefined) return refuse(`--retry wants a duration such as 500ms, 30s or 0, not "${options.retry}"`);
-  const inputs = inputsOf(options.files ?? []);
   for (const input of inputs) {
     const problem = inputProblem(input);
     if (problem !== undefined) return refuse(`${problem}; nothing was sent`);

@@ -16,13 +16,16 @@ const PREFIX = "bruce send: ";
 /** Says things, one line each, and keeps the progress line out of their way. */
 export class Reporter {
   readonly #output: Output;
+  readonly #showsProgress: boolean;
   readonly #began = performance.now();
   #shownAt = 0;
   #shownLines = 0;
   #shown = false;
 
-  constructor(output: Output) {
+  /** `typing`: lines come from a terminal, where a progress line would get in the way. */
+  constructor(output: Output, typing: boolean) {
     this.#output = output;
+    this.#showsProgress = output.terminal && !typing;
   }
 
   say(sentence: string): void {
@@ -31,7 +34,7 @@ export class Reporter {
 
   /** Shows where it stands, if it is time. */
   progress(tally: () => Tally): void {
-    if (!this.#output.terminal) return;
+    if (!this.#showsProgress) return;
     const now = performance.now();
     const passed = now - this.#shownAt;
     if (passed < INTERVAL) return;

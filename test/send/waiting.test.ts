@@ -201,7 +201,10 @@ describe("where the daemon is", () => {
 
 test("a stderr that nobody reads stops nothing", async () => {
   await start();
-  const send = startSend({ socket }, { command: ["sh", "-c", 'exec "$@" 2>/dev/full', "sh", ...FROM_SOURCE] });
+  const send = startSend(
+    { socket },
+    { command: (options) => ["sh", "-c", 'exec "$@" 2>/dev/full', "sh", ...FROM_SOURCE(options)] },
+  );
   await send.write(Buffer.concat([Buffer.alloc(17_000_000, "x"), Buffer.from("\nb\n")]));
   await send.end();
   expect((await send.finished).code).toBe(1);

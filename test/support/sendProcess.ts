@@ -2,8 +2,28 @@
 import { join } from "node:path";
 import type { SendCommandOptions } from "../../src/commands/send.ts";
 
+/** The command line of one run. */
+export type CommandLine = (options: SendCommandOptions) => string[];
+
 /** How it is run from source. */
-export const FROM_SOURCE = [process.execPath, join(import.meta.dir, "sendMain.ts")];
+export const FROM_SOURCE: CommandLine = (options) => [
+  process.execPath,
+  join(import.meta.dir, "sendMain.ts"),
+  JSON.stringify(options),
+];
+
+/** The executable, which `npm run build` makes. */
+export const EXECUTABLE = join(import.meta.dir, "../../dist/bruce");
+
+/** How it is run as a user would. */
+export const COMPILED: CommandLine = ({ topic, files = [], ...options }) => [
+  ...[EXECUTABLE, "send", topic],
+  // With "=", or a value that begins with "-" would look like an option.
+  ...Object.entries(options).map(
+    ([name, value]) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}=${value}`,
+  ),
+  ...files,
+];
 
 export interface SendProcess {
   pid: number;
@@ -18,7 +38,7 @@ export interface SendProcess {
 }
 
 export interface SendProcessOptions {
-  command?: string[];
+  command?: CommandLine;
   env?: Record<string, string>;
   /** A file for standard input instead of a pipe. */
   stdin?: ReturnType<typeof Bun.file>;
@@ -27,7 +47,7 @@ export interface SendProcessOptions {
 
 export function startSend(options: Partial<SendCommandOptions>, given: SendProcessOptions = {}): SendProcess {
   const { command = FROM_SOURCE, env = {}, stdin = "pipe", cwd } = given;
-  const child = Bun.spawn([...command, JSON.stringify({ topic: "lines", retry: "20s", ...options })], {
+  const child = Bun.spawn(command({ topic: "lines", retry: "20s", ...options }), {
     stdin,
     stdout: "inherit",
     stderr: "pipe",
