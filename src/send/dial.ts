@@ -20,6 +20,10 @@ export interface DialOptions {
   target: Target;
   /** How long to try, ms; 0: once. */
   retry: number;
+  /** Since when there was no connection that lasted, on the clock of performance.now(). */
+  since: number;
+  /** How many connections came and went since then. */
+  flaps: number;
   stop: Stop;
   /** Whether a first signal to stop ends it (nothing waits to be sent), or only a second. */
   eager: boolean;
@@ -37,15 +41,20 @@ const FORBIDDEN_FOR = 1000;
 type Failure = { reason: string; fatal: boolean; forbidden?: boolean };
 
 /** Connects, trying again as long as `retry` says. */
-export async function dial({ target, retry, stop, eager, onWaiting }: DialOptions): Promise<Dialed> {
-  const began = performance.now();
-  let pause = FIRST_PAUSE;
+export async function dial(options: DialOptions): Promise<Dialed> {
+  const { target, retry, since, flaps, stop, eager, onWaiting } = options;
+  const stopped = (): boolean => stop.count > (eager ? 0 : 1);
+  let pause = Math.min(FIRST_PAUSE * 2 ** flaps, LONGEST_PAUSE);
   let told = false;
+  if (flaps > 0) {
+    if (performance.now() - since >= retry) return { kind: "away", reason: "it closes every connection" };
+    await sleep(pause);
+  }
   for (;;) {
-    const outcome = await attempt(target, () => stop.count > (eager ? 0 : 1));
+    const outcome = await attempt(target, stopped);
     if (outcome instanceof StreamSocket) return { kind: "connected", socket: outcome };
-    if (stop.count > (eager ? 0 : 1)) return { kind: "stopped" };
-    const waited = performance.now() - began;
+    if (stopped()) return { kind: "stopped" };
+    const waited = performance.now() - since;
     if (outcome.fatal || (outcome.forbidden && waited >= Math.min(retry, FORBIDDEN_FOR))) {
       return { kind: "wrong", reason: outcome.reason };
     }

@@ -4,7 +4,6 @@ import { errno, lastErrno, libc } from "./libc.ts";
 
 export const POLLIN = 0x001;
 export const POLLOUT = 0x004;
-export const POLLNVAL = 0x020;
 
 // One long-lived block: the C library must never see memory that the collector may move.
 const memory = new ArrayBuffer(64 * 1024);

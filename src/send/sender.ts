@@ -53,6 +53,9 @@ export type SendEnd =
 
 const OUTBOX_SIZE = 1024 * 1024;
 
+/** A connection that ends sooner (ms), and not in good order, is followed by a pause: the next may do the same. */
+const STEADY = 1000;
+
 /** One run of the client; memory is bounded whatever the input, since what cannot be sent stops the reading. */
 export class Sender {
   readonly #options: SendOptions;
@@ -69,6 +72,10 @@ export class Sender {
   #socket: StreamSocket | undefined;
   /** Lines sent before the present connection. */
   #sentBefore = 0;
+  #connectedAt = 0;
+  /** Since when there was no connection that lasted, and how many came and went since. */
+  #awaySince = performance.now();
+  #flaps = 0;
   #probed = 0;
   #uncertain = 0;
   #tooLong = 0;
@@ -126,11 +133,12 @@ export class Sender {
   async #connect(): Promise<Dialed> {
     const { target, retry, stop, events } = this.#options;
     const eager = this.#outbox.empty && this.#framed;
-    const dialed = await dial({ target, retry, stop, eager, onWaiting: (reason) => events.waiting(reason) });
+    const outage = { since: this.#awaySince, flaps: this.#flaps };
+    const dialed = await dial({ target, retry, stop, eager, ...outage, onWaiting: (reason) => events.waiting(reason) });
     if (dialed.kind === "connected") {
       this.#socket = dialed.socket;
       this.#sentBefore = this.#outbox.sent();
-      this.#probed = performance.now();
+      this.#connectedAt = this.#probed = performance.now();
     }
     return dialed;
   }
@@ -207,6 +215,11 @@ export class Sender {
     this.#outbox.rewind();
     this.#socket?.close();
     this.#socket = undefined;
+    const now = performance.now();
+    if (now - this.#connectedAt >= STEADY || (outcome === "taken" && sent > 0)) {
+      this.#awaySince = now;
+      this.#flaps = 0;
+    } else this.#flaps++;
     if (outcome === "taken" || sent === 0) return;
     this.#uncertain += sent;
     this.#options.events.lost(sent);

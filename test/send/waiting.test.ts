@@ -72,6 +72,21 @@ describe("no daemon", () => {
     expect(stderr).not.toContain("unknown");
   });
 
+  test("one that closes every connection counts as none after a while", async () => {
+    const closing = Bun.listen({
+      unix: socket,
+      socket: {
+        open: (connection) => connection.terminate(),
+        data() {},
+      },
+    });
+    const send = startSend({ socket, retry: "300ms" });
+    await send.write("a\n".repeat(100));
+    const { code, stderr } = await send.finished;
+    closing.stop(true);
+    expect({ code, said: stderr.includes("it closes every connection") }).toEqual({ code: 75, said: true });
+  });
+
   test("a socket of another kind is named, without waiting", async () => {
     server = await startStreamServer({ directory, run: 0, socket, datagram: true });
     const { code, stderr } = await startSend({ socket }).finished;
