@@ -60,7 +60,7 @@ export function startPipeline({ settings, queue, log, onDiscard }: PipelineParts
   const settlement = new Settlement(ledger, queue, onDiscard);
   const linger = new LingerClock();
   const lingerTimer = new LingerTimer(linger, now);
-  const pool = new BufferPool();
+  const pool = new BufferPool(memory * (BATCH_SHARE + HELD_SHARE));
   const around: BatchSurroundings = {
     pool,
     memory: new MemoryBudget(memory * BATCH_SHARE),

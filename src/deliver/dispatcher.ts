@@ -36,6 +36,9 @@ export interface DispatcherParts {
 /** The answer to a batch that wants none (acks 0): written to the socket is delivered. */
 const WRITTEN: PartitionAnswer = { errorCode: 0, errorMessage: null, recordErrors: [] };
 
+/** Of the request timeout, what the replicas may take: so the leader says that they did not confirm before we give it up. */
+const REPLICATION_SHARE = 2 / 3;
+
 export class Dispatcher implements DueListener {
   readonly #parts: DispatcherParts;
   readonly #brokers: Brokers;
@@ -242,7 +245,7 @@ export class Dispatcher implements DueListener {
     for (const { outbox, batch } of parcels) this.#stamp(outbox, batch);
     const request = produceRequest({
       acks: acks === "all" ? -1 : acks,
-      timeout: requestTimeout,
+      timeout: Math.ceil(requestTimeout * REPLICATION_SHARE),
       topics: byTopic(parcels),
     });
     lane.inFlight++;

@@ -17,7 +17,7 @@ interface Given {
 
 function build(messages: readonly Given[], compression: Parameters<BatchBuilder["close"]>[0] = none) {
   const budget = new MemoryBudget(1 << 30);
-  const builder = new BatchBuilder(new BufferPool(), new MemoryUse(budget), 5);
+  const builder = new BatchBuilder(new BufferPool(1 << 26), new MemoryUse(budget), 5);
   const reader = new FrameReader();
   messages.forEach((message, index) => {
     const frame = encodeAnyPartition({ topic: "t", ...message });

@@ -13,7 +13,7 @@ function queueWith(overrides: Partial<ReturnType<typeof topicSettings>>) {
     ...overrides,
   };
   const around = {
-    pool: new BufferPool(),
+    pool: new BufferPool(1 << 26),
     memory: new MemoryBudget(1 << 30),
     heldMemory: new MemoryBudget(1 << 30),
     linger: new LingerClock(),

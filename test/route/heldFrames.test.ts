@@ -11,7 +11,7 @@ describe("held frames", () => {
         fc.array(fc.record({ size: fc.oneof(fc.nat(300), fc.nat(90_000)), drain: fc.nat(3) }), { maxLength: 60 }),
         (steps) => {
           const budget = new MemoryBudget(1 << 30);
-          const held = new HeldFrames(new BufferPool(), budget);
+          const held = new HeldFrames(new BufferPool(1 << 26), budget);
           const seen: [number, number][] = [];
           const take = (most: number) => {
             let left = most;
