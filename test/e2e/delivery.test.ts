@@ -14,7 +14,7 @@ const BINARY = Buffer.from([0, 10, 13, 255, 128, 0]);
 const START = 1_795_000_000_000;
 
 const idOf = (index: number) => `message-${index}`;
-const valueOf = (index: number) => Buffer.concat([Buffer.from(idOf(index)), Buffer.from(" "), BINARY]);
+const payloadOf = (index: number) => Buffer.concat([Buffer.from(idOf(index)), Buffer.from(" "), BINARY]);
 const noKey = new Uint8Array();
 
 /** Message `index`: each third has a partition key, each second a key. */
@@ -23,7 +23,7 @@ function frameOf(topic: string, index: number): Buffer {
     topic,
     timestamp: START + index,
     key: index % 2 === 0 ? Buffer.from(`key-${index % 100}`) : noKey,
-    value: valueOf(index),
+    value: payloadOf(index),
   };
   return index % 3 === 0 ? encodePartitionKey({ ...message, partitionKey: index % 7 }) : encodeAnyPartition(message);
 }
@@ -53,7 +53,7 @@ async function expectAllThere(kafka: Kafka, topic: string): Promise<void> {
     const asSent =
       timestamp === BigInt(START + index) &&
       (key?.toString() ?? null) === (index % 2 === 0 ? `key-${index % 100}` : null) &&
-      value?.equals(valueOf(index)) === true &&
+      value?.equals(payloadOf(index)) === true &&
       (index % 3 !== 0 || partition === (index % 7) % PARTITIONS);
     if (!asSent && wrong.length < 5) wrong.push(`${id} in ${partition}: ${timestamp} ${key} ${value}`);
   });
