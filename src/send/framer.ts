@@ -1,5 +1,6 @@
 // Lines into frames: a pure core that knows no files and no sockets. Bytes stay bytes, nothing becomes a string.
 import { ANY_PARTITION, PARTITION_KEY } from "../wire/frame.ts";
+import { Filled } from "./filled.ts";
 import type { Outbox } from "./outbox.ts";
 
 /** What a line becomes. Strings are sent as UTF-8. */
@@ -47,6 +48,9 @@ export class Framer {
   #start = 0;
   /** No delimiter begins before this. */
   #scanned = 0;
+  /** What `encode` looks at, and where in it the next key ends. */
+  #filled = new Filled(this.bytes, 0);
+  #keyEnd = -1;
   /** Inside a line that is too long: its bytes are dropped as they come. */
   #skipping = false;
 
@@ -105,22 +109,20 @@ export class Framer {
   encode(out: Outbox, now: number): boolean {
     this.#head.writeBigInt64BE(BigInt(now), this.#timestampAt);
     const { delimiter } = this.#format;
-    const width = delimiter.length;
-    // Uint8Array's own indexOf takes half the time of Buffer's (50 and 100 ns for a line of 200 bytes).
-    const single = width === 1 ? new Uint8Array(this.bytes.buffer, 0, this.end) : undefined;
-    const several = this.bytes.subarray(0, this.end);
-    const byte = delimiter[0] as number;
+    const filled = new Filled(this.bytes, this.end);
+    this.#filled = filled;
+    this.#keyEnd = -1;
     for (;;) {
-      const at = single === undefined ? several.indexOf(delimiter, this.#scanned) : single.indexOf(byte, this.#scanned);
+      const at = filled.find(delimiter, this.#scanned);
       if (at < 0) {
-        this.#scanned = Math.max(this.#scanned, this.end - width + 1);
+        this.#scanned = Math.max(this.#scanned, this.end - delimiter.length + 1);
         return true;
       }
       if (!this.#take(out, this.#start, at)) {
         this.#scanned = at;
         return false;
       }
-      this.#start = this.#scanned = at + width;
+      this.#start = this.#scanned = at + delimiter.length;
     }
   }
 
@@ -156,9 +158,14 @@ export class Framer {
   }
 
   #takeKeyed(out: Outbox, start: number, end: number, keyDelimiter: Uint8Array): boolean {
-    const found = this.bytes.subarray(start, end).indexOf(keyDelimiter);
-    const keyLength = Math.max(found, 0);
-    const valueStart = found < 0 ? start : start + found + keyDelimiter.length;
+    // Found ahead of a line without one, it is kept for the line it is in.
+    if (this.#keyEnd < start) {
+      const at = this.#filled.find(keyDelimiter, start);
+      this.#keyEnd = at < 0 ? this.end : at;
+    }
+    const keyed = this.#keyEnd + keyDelimiter.length <= end;
+    const keyLength = keyed ? this.#keyEnd - start : 0;
+    const valueStart = keyed ? this.#keyEnd + keyDelimiter.length : start;
     const size = this.#head.length + 4 + keyLength + 4 + (end - valueStart);
     if (size > this.#format.maxMessage) return this.#leaveOut();
     if (!out.reserve(size)) return false;

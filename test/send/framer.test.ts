@@ -56,6 +56,25 @@ test("any cut of the input, any share taken at a time, gives the same lines", ()
   );
 });
 
+test("any cut of the input gives the same keys and values", () => {
+  const byte = fc.constantFrom(10, 58, 58, 65);
+  const inputs = fc.array(byte, { maxLength: 600 }).map((bytes) => Buffer.from(bytes));
+  fc.assert(
+    fc.property(inputs, steps, steps, fc.constantFrom(":", "::", ":A"), (input, pieces, takes, keyDelimiter) => {
+      const framer = new Framer(format({ keyDelimiter: Buffer.from(keyDelimiter) }));
+      const bytes = through(framer, new Outbox(700), input, cycle(pieces), cycle(takes));
+      const lines = input.toString("latin1").split("\n");
+      if (lines.at(-1) === "") lines.pop();
+      const expected = lines.map((line) => {
+        const at = line.indexOf(keyDelimiter);
+        return at < 0 ? ["", line] : [line.slice(0, at), line.slice(at + keyDelimiter.length)];
+      });
+      expect(decodeFrames(bytes).map(({ key, value }) => [key.toString(), value.toString()])).toEqual(expected);
+    }),
+    { numRuns: 500 },
+  );
+});
+
 test("any cut of the input leaves out the same lines that are too long, and names them", () => {
   const lengths = fc.array(fc.integer({ min: 980, max: 1010 }), { maxLength: 8 });
   fc.assert(
