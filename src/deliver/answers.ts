@@ -7,14 +7,9 @@ import type { Topic } from "../route/topic.ts";
 import { backoffDelay } from "./backoff.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Outcome } from "./outcome.ts";
+import type { Parcel } from "./parcel.ts";
 import { splitBatch, withoutRecords } from "./rebuildBatch.ts";
 import type { Settlement } from "./settlement.ts";
-
-/** A batch on its way, with the partition it is for. */
-export interface Parcel {
-  outbox: Outbox;
-  batch: Batch;
-}
 
 export interface AnswersParts {
   settings: Pick<Settings, "kafka" | "delivery">;

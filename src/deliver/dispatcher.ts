@@ -1,14 +1,14 @@
 // Brings due batches to the brokers: one batch in flight per partition, several partitions in one request.
 import type { Settings } from "../config/settings.ts";
 import type { KafkaConnection } from "../kafka/connection.ts";
-import { type ProduceResponse, type ProduceTopic, produceRequest } from "../kafka/produce.ts";
+import { type ProduceResponse, produceRequest } from "../kafka/produce.ts";
 import { NO_PRODUCER, stampBatch } from "../kafka/recordBatch.ts";
 import type { DiscardReason } from "../observe/discards.ts";
 import type { Log } from "../observe/log.ts";
 import type { Batch } from "../route/batch.ts";
 import type { BufferPool } from "../route/bufferPool.ts";
 import type { DueListener, Partition, Topic } from "../route/topic.ts";
-import { Answers, type Parcel } from "./answers.ts";
+import { Answers } from "./answers.ts";
 import type { Broker } from "./broker.ts";
 import { Brokers } from "./brokers.ts";
 import { choosePartition } from "./choosePartition.ts";
@@ -16,6 +16,7 @@ import type { Cluster } from "./cluster.ts";
 import type { Lane } from "./lane.ts";
 import { Outbox } from "./outbox.ts";
 import { judge, type PartitionAnswer } from "./outcome.ts";
+import { byTopic, type Parcel } from "./parcel.ts";
 import { ProducerIds } from "./producerIds.ts";
 import type { Settlement } from "./settlement.ts";
 
@@ -123,8 +124,8 @@ export class Dispatcher implements DueListener {
   topicChanged(topic: Topic): void {
     for (const partition of topic.partitions) {
       const outbox = this.#outbox(partition);
-      if (outbox.state.kind === "queued" && outbox.state.lane !== this.#laneOf(outbox)) {
-        outbox.state.lane.leave(outbox);
+      if (outbox.state.kind === "queued" && outbox.state.line !== this.#laneOf(outbox)) {
+        outbox.state.line.leave(outbox);
         outbox.state = { kind: "idle" };
       }
       this.#enqueue(outbox, false);
@@ -173,7 +174,7 @@ export class Dispatcher implements DueListener {
     if (outbox.partition.topic.standing.kind !== "live" && !probe) return;
     const lane = this.#laneOf(outbox);
     if (lane === undefined) return;
-    outbox.state = { kind: "queued", lane };
+    outbox.state = { kind: "queued", line: lane };
     lane.line.push(outbox);
     this.#wake(lane);
   }
@@ -311,17 +312,4 @@ export class Dispatcher implements DueListener {
   #laneOf(outbox: Outbox): Lane | undefined {
     return this.#brokers.get(outbox.partition.leader)?.laneFor(outbox);
   }
-}
-
-/** The parcels in the shape of a produce request. A partition stands in it once: it has one batch in flight. */
-function byTopic(parcels: Parcel[]): ProduceTopic[] {
-  const topics = new Map<string, { partition: number; batch: Uint8Array }[]>();
-  for (const { outbox, batch } of parcels) {
-    const { topic, id } = outbox.partition;
-    const entry = { partition: id, batch: batch.bytes };
-    const partitions = topics.get(topic.name);
-    if (partitions === undefined) topics.set(topic.name, [entry]);
-    else partitions.push(entry);
-  }
-  return [...topics].map(([topic, partitions]) => ({ topic, partitions }));
 }

@@ -1,7 +1,7 @@
 // A lane: one connection to a broker with the partitions that stand in line for it. Connects when there is something to send.
 import type { KafkaConnection } from "../kafka/connection.ts";
 import { backoffDelay } from "./backoff.ts";
-import type { Outbox } from "./outbox.ts";
+import type { Line, Outbox } from "./outbox.ts";
 
 export type LaneState =
   | { kind: "closed" }
@@ -19,7 +19,7 @@ export interface LaneParts {
   onFailure: (lane: Lane, why: string, delay: number) => void;
 }
 
-export class Lane {
+export class Lane implements Line {
   /** Partitions whose turn is to come. */
   readonly line: Outbox[] = [];
   state: LaneState = { kind: "closed" };
@@ -54,7 +54,6 @@ export class Lane {
     return this.state.kind === "backing off";
   }
 
-  /** Takes a partition out of the line. */
   leave(outbox: Outbox): void {
     const at = this.line.indexOf(outbox);
     if (at >= 0) this.line.splice(at, 1);

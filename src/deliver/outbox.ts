@@ -2,16 +2,21 @@
 import type { ProducerStamp } from "../kafka/recordBatch.ts";
 import type { Batch } from "../route/batch.ts";
 import type { Partition } from "../route/topic.ts";
-import type { Lane } from "./lane.ts";
 
 /** Sequence numbers are int32 and wrap to 0. */
 const SEQUENCES = 2 ** 31;
 
+/** A line in which partitions wait for their turn to send. */
+export interface Line {
+  /** Takes a partition out of it. */
+  leave(outbox: Outbox): void;
+}
+
 export type OutboxState =
   /** Nothing is under way; there may or may not be something to send. */
   | { kind: "idle" }
-  /** Stands in the line of a broker's lane. */
-  | { kind: "queued"; lane: Lane }
+  /** Stands in line at a broker's lane. */
+  | { kind: "queued"; line: Line }
   | { kind: "in flight"; batch: Batch; sentAt: number }
   | { kind: "backing off"; timer: ReturnType<typeof setTimeout> };
 
