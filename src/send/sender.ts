@@ -2,11 +2,12 @@
 import { type Dialed, dial, type Target } from "./dial.ts";
 import { type Fate, farewell, fateOf } from "./ending.ts";
 import { Framer, type LineFormat } from "./framer.ts";
-import { closeInput, type Input, openInput, readInput } from "./inputs.ts";
+import type { Input } from "./inputs.ts";
 import { errno } from "./libc.ts";
 import { Outbox } from "./outbox.ts";
 import { POLLIN, POLLOUT, ready, waitFor } from "./poll.ts";
 import type { StreamSocket } from "./socket.ts";
+import { Source } from "./source.ts";
 import type { Stop } from "./stop.ts";
 import { SLICE, turn, turnIsDue } from "./turn.ts";
 
@@ -61,14 +62,9 @@ export class Sender {
   readonly #options: SendOptions;
   readonly #framer: Framer;
   readonly #outbox = new Outbox(OUTBOX_SIZE);
-  readonly #inputs: Input[];
-  #input: Input | undefined;
-  #fd = -1;
-  /** The current input was read to its end; its last line may still wait for room. */
-  #inputEnded = false;
+  readonly #source: Source;
   /** No whole line waits in the framer. */
   #framed = true;
-  #problem: string | undefined;
   #socket: StreamSocket | undefined;
   /** Lines sent before the present connection. */
   #sentBefore = 0;
@@ -82,11 +78,11 @@ export class Sender {
 
   constructor(options: SendOptions) {
     this.#options = options;
-    this.#inputs = [...options.inputs];
+    this.#source = new Source(options.inputs);
     this.#framer = new Framer(options.format);
     this.#framer.onTooLong = (line) => {
       this.#tooLong++;
-      options.events.tooLong(this.#input?.name ?? "", line);
+      options.events.tooLong(this.#source.name, line);
     };
   }
 
@@ -118,16 +114,17 @@ export class Sender {
       }
       if (this.#socket !== undefined) await this.#settle(farewell(this.#socket, () => stop.count > 1));
     } finally {
-      this.#closeInput();
+      this.#source.close();
       this.#socket?.close();
     }
     if (stop.count > 0) return { kind: "stopped" };
-    return this.#problem === undefined ? { kind: "done" } : { kind: "unreadable", problem: this.#problem };
+    const { problem } = this.#source;
+    return problem === undefined ? { kind: "done" } : { kind: "unreadable", problem };
   }
 
   /** All that will ever be read is sent. */
   get #finished(): boolean {
-    return this.#input === undefined && this.#inputs.length === 0 && this.#framed && this.#outbox.empty;
+    return this.#source.done && this.#framed && this.#outbox.empty;
   }
 
   async #connect(): Promise<Dialed> {
@@ -148,12 +145,12 @@ export class Sender {
     this.#framed = this.#frame();
     const failed = this.#push(socket);
     if (failed !== undefined) return await this.#settle(this.#fate(socket, failed));
-    const reading = this.#framed && this.#fd >= 0;
+    const reading = this.#framed && this.#source.reading;
     if (!reading && this.#outbox.empty) return;
-    waitFor(reading ? this.#fd : -1, socket.fd, this.#outbox.empty ? POLLIN : POLLIN | POLLOUT, SLICE);
+    waitFor(reading ? this.#source.fd : -1, socket.fd, this.#outbox.empty ? POLLIN : POLLIN | POLLOUT, SLICE);
     const { input, socket: said } = ready;
     if ((said & ~POLLOUT) !== 0 && socket.ending() !== "open") return await this.#settle(this.#fate(socket, 0));
-    if (input !== 0) this.#read();
+    if (input !== 0) this.#source.read(this.#framer);
     else if (said === 0) await turn();
   }
 
@@ -162,14 +159,9 @@ export class Sender {
     const now = Date.now();
     for (;;) {
       if (!this.#framer.encode(this.#outbox, now)) return false;
-      if (this.#input !== undefined && !this.#inputEnded) return true;
+      if (this.#source.reading) return true;
       if (!this.#framer.finish(this.#outbox)) return false;
-      this.#closeInput();
-      this.#input = this.#inputs.shift();
-      if (this.#input === undefined) return true;
-      const opened = openInput(this.#input);
-      if ("fd" in opened) this.#fd = opened.fd;
-      else this.#failInput(opened.problem);
+      if (!this.#source.next()) return true;
     }
   }
 
@@ -194,16 +186,6 @@ export class Sender {
     return outcome < 0 && -outcome !== errno.EAGAIN ? -outcome : undefined;
   }
 
-  #read(): void {
-    const framer = this.#framer;
-    framer.space();
-    const count = readInput(this.#input as Input, this.#fd, framer.bytes, framer.end);
-    if (count === undefined) return;
-    if (typeof count === "object") this.#failInput(count.problem);
-    else if (count === 0) this.#inputEnded = true;
-    else framer.filled(count);
-  }
-
   #fate(socket: StreamSocket, error: number): Promise<Fate> {
     return fateOf(socket, error, () => this.#options.stop.count > 1);
   }
@@ -225,27 +207,12 @@ export class Sender {
     this.#options.events.lost(sent);
   }
 
-  /** What can be read no further ends here; what was read is still sent, and no other input is begun. */
-  #failInput(problem: string): void {
-    this.#problem = problem;
-    this.#inputEnded = true;
-    this.#inputs.length = 0;
-  }
-
   #stopReading(): void {
-    if (this.#input === undefined && this.#inputs.length === 0) return;
-    this.#inputs.length = 0;
+    if (this.#source.done) return;
     this.#framed = this.#framer.encode(this.#outbox, Date.now());
     if (!this.#framed) return;
     // A line whose end was not read is no line.
     this.#framer.abandon();
-    this.#closeInput();
-    this.#input = undefined;
-  }
-
-  #closeInput(): void {
-    if (this.#input !== undefined && this.#fd >= 0) closeInput(this.#input, this.#fd);
-    this.#fd = -1;
-    this.#inputEnded = false;
+    this.#source.drop();
   }
 }
