@@ -1,5 +1,5 @@
 // The compiled executable as a user runs it: `bruce serve` in a directory of its own, ended when the test ends.
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DaemonStatus } from "../../src/observe/status.ts";
@@ -16,6 +16,8 @@ export interface BruceOptions {
   directory?: string;
   /** Started with, say, another user's rights. */
   prefix?: string[];
+  /** Where it logs (log.file), instead of its stderr. */
+  logFile?: string;
 }
 
 export interface Bruce {
@@ -29,8 +31,10 @@ export interface Bruce {
   /** SIGTERM; resolves with the exit code. */
   stop(): Promise<number>;
   kill(signal: NodeJS.Signals): Promise<number>;
-  /** What it wrote on stderr so far. */
+  /** What it wrote on stderr, and into its log file as it is now. */
   log(): string;
+  /** Resolves when it logged that; rejects when it ends without. */
+  untilLogged(text: string): Promise<void>;
   /** Ends it if it still runs, removes the directory. */
   close(): Promise<void>;
 }
@@ -38,7 +42,7 @@ export interface Bruce {
 /** Starts it and waits for its line "ready". Throws with its log when it ends before that. */
 export async function startBruce(options: BruceOptions): Promise<Bruce> {
   const directory = options.directory ?? mkdtempSync(join(tmpdir(), "bruce-test-"));
-  const logFile = join(directory, `log-${crypto.randomUUID()}`);
+  const stderr = join(directory, `log-${crypto.randomUUID()}`);
   const brokers = JSON.stringify(options.bootstrap.split(","));
   const settings = [
     `kafka.brokers=${brokers}`,
@@ -48,6 +52,7 @@ export async function startBruce(options: BruceOptions): Promise<Bruce> {
     'input.tcp.listen="127.0.0.1:0"',
     'http.listen="127.0.0.1:0"',
     `buffer.path="${directory}/state"`,
+    ...(options.logFile === undefined ? [] : [`log.file="${options.logFile}"`]),
     ...(options.set ?? []),
   ];
   const command = [...(options.prefix ?? []), BRUCE, "serve", ...settings.flatMap((setting) => ["--set", setting])];
@@ -55,12 +60,13 @@ export async function startBruce(options: BruceOptions): Promise<Bruce> {
   const child = Bun.spawn(command, {
     stdin: "ignore",
     stdout: "ignore",
-    stderr: Bun.file(logFile),
+    stderr: Bun.file(stderr),
     env,
     cwd: directory,
   });
-  const log = () => readFileSync(logFile, "utf8");
-  const ready = await untilReady(log, () => child.exitCode !== null || child.signalCode !== null);
+  const log = () => readFileSync(stderr, "utf8") + logged(options.logFile);
+  const ended = () => child.exitCode !== null || child.signalCode !== null;
+  const ready = await untilReady(log, ended);
   const url = `http://${ready.http.host}:${ready.http.port}`;
   const status = async () => (await (await fetch(`${url}/api/v1/status`)).json()) as DaemonStatus;
   return {
@@ -87,12 +93,24 @@ export async function startBruce(options: BruceOptions): Promise<Bruce> {
       return await child.exited;
     },
     log,
+    async untilLogged(text) {
+      for (;;) {
+        const over = ended();
+        if (log().includes(text)) return;
+        if (over) throw new Error(`bruce ended without a word of "${text}":\n${log()}`);
+        await Bun.sleep(10);
+      }
+    },
     async close() {
       child.kill("SIGKILL");
       await child.exited;
       if (options.directory === undefined) rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+function logged(file: string | undefined): string {
+  return file !== undefined && existsSync(file) ? readFileSync(file, "utf8") : "";
 }
 
 interface Ready {
