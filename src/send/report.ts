@@ -48,7 +48,7 @@ export class Reporter {
     );
   }
 
-  /** The last word: always on a terminal and when it was interrupted, else only if something is to be said. */
+  /** The last word: always on a terminal, else when it did not come to its end or something is to be said. */
   summary(tally: Tally, asked: boolean): void {
     const { lines, bytes, unsent, uncertain, tooLong } = tally;
     const troubles = [
@@ -56,7 +56,8 @@ export class Reporter {
       unsent > 0 ? `${count(unsent, "line")} read but not sent` : "",
       tooLong > 0 ? `${count(tooLong, "line")} too long to be sent` : "",
     ].filter((trouble) => trouble !== "");
-    if (!this.#output.terminal && !asked && troubles.length === 0) return;
+    const worth = troubles.length > 0 || (asked && lines > 0);
+    if (!this.#output.terminal && !worth) return;
     const seconds = (performance.now() - this.#began) / 1000;
     const rate = Math.round((lines - unsent) / Math.max(seconds, 0.001));
     const sent = `sent ${count(lines - unsent, "line")}, ${size(bytes)}, in ${seconds.toFixed(1)} s (${number(rate)}/s)`;
