@@ -71,7 +71,7 @@ async function show(directory: string): Promise<number> {
   // Its stderr is no terminal: a progress line would run into what is shown here.
   const source = { stdin: tail.stdout as ReadableStream, stderr: "pipe" } as const;
   const send = spawn([BRUCE, "send", TOPIC, "--socket", stream], source);
-  void eachLine(send.stderr as ReadableStream, (line) => say(`  ${dim("bruce send│")} ${line}`));
+  void eachLine(send.stderr as ReadableStream, (line) => say(`  ${dim(line)}`));
   const lines = await writeLog(log);
   await until(async () => (await statusOf(url)).ledger.delivered >= LINES);
   await until(async () => printed.length >= LINES);

@@ -15,7 +15,7 @@ export async function bareLoop(
   messages: number,
 ): Promise<Contender> {
   const path = join(directory, "bare");
-  const command = [process.execPath, join(import.meta.dir, "bareLoop.ts"), path, String(messages)];
+  const command = [process.execPath, new URL("./bareLoop.ts", import.meta.url).pathname, path, String(messages)];
   const child = children.spawn(command, { stdout: "pipe" });
   const lines = linesOf(child.stdout as ReadableStream<Uint8Array>);
   await lines.next();

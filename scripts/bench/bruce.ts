@@ -9,10 +9,6 @@ import { type Children, cpuTime, exitedWell, peakMemory } from "./processes.ts";
 import type { Sender } from "./sender.ts";
 import { type BenchTopic, untilCounted } from "./topic.ts";
 
-export interface BruceContender extends Contender {
-  close(): Promise<void>;
-}
-
 interface Surroundings {
   kafka: Kafka;
   topic: BenchTopic;
@@ -21,7 +17,7 @@ interface Surroundings {
   messages: number;
 }
 
-export async function bruceDatagrams(around: Surroundings, sender: Sender): Promise<BruceContender> {
+export async function bruceDatagrams(around: Surroundings, sender: Sender): Promise<Contender> {
   return await bruceContender("bruce", around, async (bruce) => {
     const { content, digitsAt } = bruceDatagram(around.topic.name);
     return { start: await sender.send(bruce.sockets.datagram, around.messages, content, digitsAt) };
@@ -29,7 +25,7 @@ export async function bruceDatagrams(around: Surroundings, sender: Sender): Prom
 }
 
 /** The time counts from the start of the client's process. */
-export async function bruceLines(around: Surroundings, file: string): Promise<BruceContender> {
+export async function bruceLines(around: Surroundings, file: string): Promise<Contender> {
   return await bruceContender("bruce send to bruce serve", around, async (bruce) => {
     const start = performance.timeOrigin + performance.now();
     const command = [BRUCE, "send", around.topic.name, "--socket", bruce.sockets.stream];
@@ -45,7 +41,7 @@ async function bruceContender(
   name: string,
   { kafka, topic, children, messages }: Surroundings,
   send: (bruce: Bruce) => Promise<{ start: number; clientCpu?: number }>,
-): Promise<BruceContender> {
+): Promise<Contender> {
   const bruce = await startBruce({
     bootstrap: kafka.bootstrap,
     set: ['compression.codec="none"', 'input.datagram.when_full="block"'],
@@ -68,7 +64,6 @@ async function bruceContender(
       };
     },
     peak: () => peakMemory(bruce.pid),
-    close: () => bruce.close(),
   };
 }
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { type Kafka, startKafka } from "../../test/support/kafka.ts";
 import { ensureExecutable } from "../executable.ts";
 import { bruceVersion } from "./bruce.ts";
-import { javaVersion, machine } from "./conditions.ts";
+import { javaVersion, loadAverage, machine } from "./conditions.ts";
 import { goalsOf } from "./goals.ts";
 import { VALUE_SIZE } from "./messages.ts";
 import { type BenchOptions, parseOptions, USAGE } from "./options.ts";
@@ -27,11 +27,11 @@ if (options === undefined) {
 
 async function main(given: BenchOptions): Promise<number> {
   const conditions = machine();
-  if (!ensureExecutable()) return 1;
   const interrupted = new Promise<never>((_, reject) => {
     for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => reject(new Error(`ended by ${signal}`)));
   });
   interrupted.catch(() => {});
+  if (!ensureExecutable()) return 1;
   const children = createChildren();
   const directory = mkdtempSync(join(tmpdir(), "bruce-bench-"));
   let kafka: Kafka | undefined;
@@ -83,5 +83,5 @@ async function measure(
     console.log(`${resultTable(name, results, missing)}\n`);
     goals.push(...goalsOf(name, results));
   }
-  console.log(goalTable(goals));
+  console.log(`${goalTable(goals)}\n\n- load average at the end: ${loadAverage()}`);
 }

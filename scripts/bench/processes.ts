@@ -39,7 +39,7 @@ export function createChildren(): Children {
     alsoEnd: (end) => void others.push(end),
     async endAll() {
       await Promise.all([...running].map(end));
-      await Promise.all(others.map((end) => end()));
+      await Promise.all(others.splice(0).map((end) => end()));
     },
   };
 }
@@ -51,8 +51,13 @@ async function end(child: Child): Promise<void> {
   clearTimeout(patience);
 }
 
+/** Whoever is not done by then waits for something that never comes. Milliseconds. */
+const STUCK = 300_000;
+
 export async function exitedWell(child: Child, name: string): Promise<void> {
+  const timer = setTimeout(() => child.kill("SIGKILL"), STUCK);
   const code = await child.exited;
+  clearTimeout(timer);
   if (code !== 0) throw new Error(`${name} ended with ${child.signalCode ?? `exit code ${code}`}`);
 }
 

@@ -17,9 +17,9 @@ export interface Rsyslog {
 
 /** undefined when it, or its module for Kafka, is not on this machine. */
 export function findRsyslog(): Rsyslog | undefined {
-  // Outside of the PATH of anyone but root.
-  const program = Bun.which("rsyslogd") ?? ["/usr/sbin/rsyslogd"].find((path) => existsSync(path));
-  if (program === undefined) return undefined;
+  // Not in the PATH of everyone.
+  const program = Bun.which("rsyslogd", { PATH: `${process.env.PATH}:/usr/sbin:/sbin` });
+  if (program === null) return undefined;
   const check = Bun.spawnSync([program, "-N1", "-f", "/dev/stdin"], {
     stdin: Buffer.from(
       'module(load="imuxsock" SysSock.Use="off")\nmodule(load="omkafka")\naction(type="omkafka" topic="t")\n',

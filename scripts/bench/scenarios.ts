@@ -1,5 +1,4 @@
 // Who is compared with whom, and what that takes.
-import { rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Kafka } from "../../test/support/kafka.ts";
 import { bareLoop } from "./bare.ts";
@@ -11,7 +10,7 @@ import type { ScenarioName } from "./options.ts";
 import type { Children } from "./processes.ts";
 import { findRsyslog, RSYSLOG_INSTALL, rsyslog } from "./rsyslog.ts";
 import type { Sender } from "./sender.ts";
-import { makeTopic } from "./topic.ts";
+import { type BenchTopic, makeTopic } from "./topic.ts";
 
 export interface BenchSurroundings {
   /** For files of the benchmark's own. */
@@ -25,7 +24,6 @@ export interface BenchSurroundings {
 }
 
 export interface Scenario {
-  /** bruce first, then the one it is compared with. */
   contenders: Contender[];
   missing: Missing[];
   close(): Promise<void>;
@@ -48,44 +46,42 @@ export async function prepareScenario(name: ScenarioName, around: BenchSurroundi
 async function datagrams(around: BenchSurroundings): Promise<Scenario> {
   const { kafka, sender, directory, children, messages } = around;
   const topic = await makeTopic(kafka, "datagrams");
-  const bruce = await bruceDatagrams({ ...around, topic }, sender);
-  const scenario: Scenario = {
-    contenders: [bruce],
-    missing: [],
-    async close() {
-      await bruce.close();
-      await topic.close();
-    },
-  };
-  const { rsyslog: program } = around.peers;
+  const contenders = [await bruceDatagrams({ ...around, topic }, sender)];
+  const missing: Missing[] = [];
+  const topics = [topic];
+  const program = around.peers.rsyslog;
   if (program === undefined) {
-    scenario.missing.push({ name: "rsyslog", install: RSYSLOG_INSTALL });
+    missing.push({ name: "rsyslog", install: RSYSLOG_INSTALL });
   } else {
-    const peerTopic = await makeTopic(kafka, "rsyslog");
-    const peer = await rsyslog(program, { ...around, topic: peerTopic }, sender);
-    scenario.contenders.push(peer);
+    const own = await makeTopic(kafka, "rsyslog");
+    topics.push(own);
+    contenders.push(await rsyslog(program, { ...around, topic: own }, sender));
   }
-  scenario.contenders.push(await bareLoop(directory, children, sender, messages));
-  return scenario;
+  contenders.push(await bareLoop(directory, children, sender, messages));
+  return { contenders, missing, close: () => closeAll(children, topics) };
 }
 
 async function lines(around: BenchSurroundings): Promise<Scenario> {
-  const { kafka, directory, messages } = around;
+  const { kafka, directory, children, messages } = around;
   const file = join(directory, "lines");
   await writeLines(file, messages);
   const topic = await makeTopic(kafka, "lines");
-  const bruce = await bruceLines({ ...around, topic }, file);
-  const scenario: Scenario = {
-    contenders: [bruce],
-    missing: [],
-    async close() {
-      await bruce.close();
-      await topic.close();
-      rmSync(file);
-    },
-  };
-  const { kcat: program } = around.peers;
-  if (program === undefined) scenario.missing.push({ name: "kcat", install: KCAT_INSTALL });
-  else scenario.contenders.push(kcat(program, { ...around, topic: await makeTopic(kafka, "kcat") }, file));
-  return scenario;
+  const contenders = [await bruceLines({ ...around, topic }, file)];
+  const missing: Missing[] = [];
+  const topics = [topic];
+  const program = around.peers.kcat;
+  if (program === undefined) {
+    missing.push({ name: "kcat", install: KCAT_INSTALL });
+  } else {
+    const own = await makeTopic(kafka, "kcat");
+    topics.push(own);
+    contenders.push(kcat(program, { ...around, topic: own }, file));
+  }
+  return { contenders, missing, close: () => closeAll(children, topics) };
+}
+
+/** What one scenario leaves behind must not cost the next one anything. */
+async function closeAll(children: Children, topics: BenchTopic[]): Promise<void> {
+  await children.endAll();
+  for (const topic of topics) await topic.close();
 }

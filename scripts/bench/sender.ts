@@ -20,7 +20,8 @@ export function prepareSender(directory: string, children: Children): Sender {
   const compiler = ["cc", "gcc", "clang"].find(
     (name) => spawnSync(name, ["-O2", "-o", program, join(here, "sender.c")]).status === 0,
   );
-  const command = compiler === undefined ? [process.execPath, join(here, "senderFallback.ts")] : [program];
+  const command =
+    compiler === undefined ? [process.execPath, new URL("./senderFallback.ts", import.meta.url).pathname] : [program];
   const name =
     compiler === undefined
       ? "Bun through FFI, since there is no C compiler (apt-get install gcc libc6-dev): it takes more CPU than one in C"
