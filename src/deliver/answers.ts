@@ -1,5 +1,6 @@
 // Acts on what a broker said of a batch: settles it, or sees to it that it is sent again, smaller, elsewhere or later.
 import type { Settings } from "../config/settings.ts";
+import type { DiscardReason } from "../observe/discards.ts";
 import type { Log } from "../observe/log.ts";
 import type { Batch } from "../route/batch.ts";
 import type { BufferPool } from "../route/bufferPool.ts";
@@ -19,8 +20,8 @@ export interface AnswersParts {
   /** Milliseconds, monotonic. */
   now: () => number;
   random: () => number;
-  /** The partition can send again. `probe`: although its topic is held, to see whether it still must be. */
-  enqueue: (outbox: Outbox, probe: boolean) => void;
+  /** The partition can send again. */
+  enqueue: (outbox: Outbox) => void;
   /** A held topic can be written again. */
   onRelease: (topic: Topic) => void;
   refreshMetadata: (why: string) => void;
@@ -41,9 +42,24 @@ export class Answers {
   unknown({ outbox, batch }: Parcel): void {
     const { settings, settlement, enqueue } = this.#parts;
     if (!settings.kafka.idempotence) settlement.maybeTwice(outbox.partition.topic, batch);
-    outbox.resend.unshift(batch);
+    outbox.uncertain = true;
     outbox.state = { kind: "idle" };
-    enqueue(outbox, probing(outbox.partition.topic));
+    this.#putBack(outbox, [batch]);
+    enqueue(outbox);
+  }
+
+  /** Gives up a batch that was sent before. */
+  giveUp(outbox: Outbox, batch: Batch, reason: DiscardReason): void {
+    this.#changeContent(outbox);
+    outbox.firstSentAt = undefined;
+    this.#parts.settlement.discardedBatch(outbox.partition.topic, batch, reason);
+  }
+
+  /** Nobody can tell a repetition of `batch` any more: it is sent under a new producer id. */
+  startOver(outbox: Outbox, batch: Batch): void {
+    outbox.forgetProducer();
+    this.#parts.renewProducerId();
+    this.#parts.settlement.maybeTwice(outbox.partition.topic, batch);
   }
 
   act({ outbox, batch }: Parcel, outcome: Outcome): void {
@@ -59,55 +75,76 @@ export class Answers {
         outbox.failures = 0;
         outbox.slow = took > SLOW;
         settlement.delivered(topic, batch);
-        if (topic.standing.kind === "held") this.#release(topic);
         break;
       case "again":
         if (outcome.written && !settings.kafka.idempotence) settlement.maybeTwice(topic, batch);
+        if (outcome.written || outcome.refresh) outbox.uncertain = true;
         if (outcome.refresh) this.#parts.refreshMetadata(outcome.why);
         log.debug("a batch has to be sent again", { ...about, why: outcome.why });
         this.#backOff(outbox, batch);
         return;
       case "split":
-        outbox.resend.unshift(...splitBatch(batch, rebuilding));
+        if (this.#changeContent(outbox)) settlement.maybeTwice(topic, batch);
+        this.#putBack(outbox, splitBatch(batch, rebuilding));
         break;
       case "remove": {
         const { removed, rest } = withoutRecords(batch, outcome.indexes, rebuilding);
         settlement.discarded(topic, removed, outcome.reason);
-        if (rest !== undefined) outbox.resend.unshift(rest);
+        if (this.#changeContent(outbox) && rest !== undefined) settlement.maybeTwice(topic, rest);
+        if (rest !== undefined) this.#putBack(outbox, [rest]);
         break;
       }
       case "discard":
         log.warn("Kafka does not take messages", { ...about, why: outcome.why, reason: outcome.reason });
-        settlement.discardedBatch(topic, batch, outcome.reason);
+        this.giveUp(outbox, batch, outcome.reason);
         break;
       case "renew":
         log.warn("a new producer id is needed; the batch may be in Kafka twice", { ...about, why: outcome.why });
-        outbox.forgetProducer();
-        this.#parts.renewProducerId();
-        settlement.maybeTwice(topic, batch);
+        this.startOver(outbox, batch);
         this.#backOff(outbox, batch);
         return;
       case "hold":
         this.#hold(outbox, batch, outcome);
         return;
     }
-    enqueue(outbox, probing(topic) && outbox.resend.length > 0);
+    // It took the batch, or found fault with this batch only: the next one shows how things are now.
+    if (heldByBroker(topic)) this.#release(topic);
+    enqueue(outbox);
+  }
+
+  /**
+   * What is sent under the next sequence will not be what was sent before. Should the broker have that, it would take
+   * the other for its repetition if it has as many records, say that it has it, and drop it: so a new producer id then.
+   */
+  #changeContent(outbox: Outbox): boolean {
+    if (!outbox.uncertain || !this.#parts.settings.kafka.idempotence) return false;
+    outbox.forgetProducer();
+    this.#parts.renewProducerId();
+    return true;
+  }
+
+  /** Batches to be sent before any other; a topic that was refused in the meantime has none. */
+  #putBack(outbox: Outbox, batches: Batch[]): void {
+    const { standing } = outbox.partition.topic;
+    if (standing.kind === "refused") for (const batch of batches) this.giveUp(outbox, batch, standing.discard);
+    else outbox.resend.unshift(...batches);
   }
 
   #hold(outbox: Outbox, batch: Batch, outcome: Extract<Outcome, { kind: "hold" }>): void {
-    const { settlement, log, settings, random, enqueue } = this.#parts;
+    const { log, settings, random, enqueue } = this.#parts;
     const { topic } = outbox.partition;
     if (outcome.unauthorized && topic.settings.unauthorizedTopic === "discard") {
-      settlement.discardedBatch(topic, batch, "unauthorized_topic");
-      enqueue(outbox, false);
+      this.giveUp(outbox, batch, "unauthorized_topic");
+      if (heldByBroker(topic)) this.#release(topic);
+      enqueue(outbox);
       return;
     }
     if (topic.standing.kind === "live") {
       log.error("a topic is held: Kafka does not let us write to it", { topic: topic.name, why: outcome.why });
       topic.setStanding({ kind: "held", by: "produce", reason: outcome.why, since: Date.now() });
     }
-    outbox.resend.unshift(batch);
-    outbox.wait(settings.delivery.backoffMax * (0.9 + random() * 0.2), () => enqueue(outbox, true));
+    this.#putBack(outbox, [batch]);
+    outbox.wait(settings.delivery.backoffMax * (0.9 + random() * 0.2), () => enqueue(outbox));
   }
 
   #release(topic: Topic): void {
@@ -119,15 +156,15 @@ export class Answers {
   #backOff(outbox: Outbox, batch: Batch): void {
     const { settings, random, enqueue } = this.#parts;
     const { backoff, backoffMax } = settings.delivery;
-    outbox.resend.unshift(batch);
+    this.#putBack(outbox, [batch]);
     outbox.failures++;
     outbox.slow = true;
     const delay = backoffDelay(outbox.failures, backoff, backoffMax, random);
-    outbox.wait(delay, () => enqueue(outbox, probing(outbox.partition.topic)));
+    outbox.wait(delay, () => enqueue(outbox));
   }
 }
 
 /** Held because a broker refused a batch: whether that is over shows only when one is sent. */
-function probing(topic: Topic): boolean {
-  return topic.standing.kind === "held" && topic.standing.by === "produce";
+export function heldByBroker({ standing }: Topic): boolean {
+  return standing.kind === "held" && standing.by === "produce";
 }

@@ -8,7 +8,7 @@ import type { Log } from "../observe/log.ts";
 import type { Batch } from "../route/batch.ts";
 import type { BufferPool } from "../route/bufferPool.ts";
 import type { DueListener, Partition, Topic } from "../route/topic.ts";
-import { Answers } from "./answers.ts";
+import { Answers, heldByBroker } from "./answers.ts";
 import type { Broker } from "./broker.ts";
 import { Brokers } from "./brokers.ts";
 import { choosePartition } from "./choosePartition.ts";
@@ -48,6 +48,8 @@ export class Dispatcher implements DueListener {
   readonly #outboxes = new Map<Partition, Outbox>();
   /** Topics with a due batch and no partition that could take it. */
   readonly #stranded = new Set<Topic>();
+  /** Partitions that could send if their leader were known. */
+  readonly #homeless = new Set<Outbox>();
   /** Index of the partition that got the last batch, for round-robin. */
   readonly #lastIndex = new Map<Topic, number>();
   /** Lanes that send at the end of this turn. */
@@ -82,7 +84,7 @@ export class Dispatcher implements DueListener {
     });
     this.#answers = new Answers({
       ...parts,
-      enqueue: (outbox, probe) => this.#enqueue(outbox, probe),
+      enqueue: (outbox) => this.#enqueue(outbox),
       onRelease: (topic) => {
         parts.onRelease(topic);
         this.topicChanged(topic);
@@ -103,32 +105,33 @@ export class Dispatcher implements DueListener {
     const last = this.#lastIndex.get(topic) ?? -1;
     const chosen = choosePartition(topic.settings.partitioner, topic.partitions, free, last, this.#parts.random);
     this.#lastIndex.set(topic, topic.partitions.indexOf(chosen));
-    this.#enqueue(this.#outbox(chosen), false);
+    this.#enqueue(this.#outbox(chosen));
   }
 
   keyedDue(partition: Partition): void {
-    this.#enqueue(this.#outbox(partition), false);
+    this.#enqueue(this.#outbox(partition));
   }
 
   /** The cluster says something new: of where brokers are, and of these topics. */
   clusterChanged(topics: Iterable<Topic>): void {
     for (const outbox of this.#brokers.dropMoved()) {
       outbox.state = { kind: "idle" };
-      this.#enqueue(outbox, false);
+      this.#enqueue(outbox);
     }
     for (const topic of topics) this.topicChanged(topic);
+    for (const outbox of [...this.#homeless]) this.#enqueue(outbox);
     this.#wakeStranded();
   }
 
   /** The topic's standing or leaders changed: all that can go now goes, and where it should. */
   topicChanged(topic: Topic): void {
-    for (const partition of topic.partitions) {
+    for (const partition of topic.allPartitions()) {
       const outbox = this.#outbox(partition);
       if (outbox.state.kind === "queued" && outbox.state.line !== this.#laneOf(outbox)) {
         outbox.state.line.leave(outbox);
         outbox.state = { kind: "idle" };
       }
-      this.#enqueue(outbox, false);
+      this.#enqueue(outbox);
     }
     if (topic.any.due) this.anyDue(topic);
   }
@@ -137,11 +140,17 @@ export class Dispatcher implements DueListener {
   discardTopic(topic: Topic, reason: DiscardReason): void {
     const { settlement, now } = this.#parts;
     topic.hurry(now());
-    for (const queue of [topic.any, ...topic.partitions.map((partition) => partition.keyed)])
+    for (const queue of topic.queues())
       for (let batch = queue.take(); batch !== undefined; batch = queue.take())
         settlement.discardedBatch(topic, batch, reason);
-    for (const partition of topic.partitions)
-      for (const batch of this.#outbox(partition).resend.splice(0)) settlement.discardedBatch(topic, batch, reason);
+    for (const partition of topic.allPartitions()) {
+      const outbox = this.#outbox(partition);
+      // Behind a batch in flight are only parts of a split one, which were never sent.
+      const sent = outbox.state.kind !== "in flight";
+      for (const batch of outbox.resend.splice(0))
+        if (sent) this.#answers.giveUp(outbox, batch, reason);
+        else settlement.discardedBatch(topic, batch, reason);
+    }
   }
 
   /** Closes every connection at once. */
@@ -158,7 +167,7 @@ export class Dispatcher implements DueListener {
   /** When the oldest message of `topic` that Kafka has not acknowledged was routed; Infinity when there is none. */
   oldest(topic: Topic): number {
     let oldest = topic.any.oldest;
-    for (const partition of topic.partitions)
+    for (const partition of topic.allPartitions())
       oldest = Math.min(oldest, partition.keyed.oldest, this.#outboxes.get(partition)?.oldest ?? oldest);
     return oldest;
   }
@@ -169,11 +178,17 @@ export class Dispatcher implements DueListener {
     return outbox.state.kind === "idle" && lane !== undefined && !lane.unreachable;
   }
 
-  #enqueue(outbox: Outbox, probe: boolean): void {
+  #enqueue(outbox: Outbox): void {
+    this.#homeless.delete(outbox);
     if (outbox.state.kind !== "idle" || !outbox.hasWork || this.#stopped) return;
-    if (outbox.partition.topic.standing.kind !== "live" && !probe) return;
+    const { topic } = outbox.partition;
+    // A batch that a broker refused is tried again, to see whether the topic must still be held.
+    if (topic.standing.kind !== "live" && !(heldByBroker(topic) && outbox.resend.length > 0)) return;
     const lane = this.#laneOf(outbox);
-    if (lane === undefined) return;
+    if (lane === undefined) {
+      this.#homeless.add(outbox);
+      return;
+    }
     outbox.state = { kind: "queued", line: lane };
     lane.line.push(outbox);
     this.#wake(lane);
@@ -212,6 +227,7 @@ export class Dispatcher implements DueListener {
         setTimeout(() => this.#wake(lane), throttled);
         return;
       }
+      if (idempotence) this.#renewOld(lane);
       if (idempotence && this.#producerIds.current === undefined) {
         this.#producerIds.ask(connection, this.#parts.now());
         return;
@@ -266,21 +282,24 @@ export class Dispatcher implements DueListener {
     );
   }
 
+  /** A broker forgets a producer id it has not heard of for long, and then takes a repetition for something new. */
+  #renewOld(lane: Lane): void {
+    const oldest = this.#parts.now() - this.#parts.settings.kafka.producerIdExpiration / 2;
+    for (const outbox of lane.line) {
+      const [batch] = outbox.resend;
+      if (batch !== undefined && outbox.firstSentAt !== undefined && outbox.firstSentAt < oldest)
+        this.#answers.startOver(outbox, batch);
+    }
+  }
+
   /** Producer and sequence are given when a batch is sent. */
   #stamp(outbox: Outbox, batch: Batch): void {
-    const { idempotence, producerIdExpiration } = this.#parts.settings.kafka;
-    if (!idempotence) {
+    if (!this.#parts.settings.kafka.idempotence) {
       stampBatch(batch.bytes, NO_PRODUCER);
       return;
     }
-    const now = this.#parts.now();
-    // A broker forgets a producer id it has not heard of for long, and then takes a repetition for something new.
-    if (outbox.firstSentAt !== undefined && now - outbox.firstSentAt > producerIdExpiration / 2) {
-      outbox.forgetProducer();
-      this.#parts.settlement.maybeTwice(outbox.partition.topic, batch);
-    }
     outbox.producer ??= this.#producerIds.current;
-    outbox.firstSentAt ??= now;
+    outbox.firstSentAt ??= this.#parts.now();
     stampBatch(batch.bytes, outbox.stamp());
   }
 

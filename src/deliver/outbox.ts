@@ -35,6 +35,8 @@ export class Outbox {
   failures = 0;
   /** Failed or slow lately: then it uses the broker's slow lane. */
   slow = false;
+  /** The broker may have a batch under the next sequence: what it then gets under it must be that very batch. */
+  uncertain = false;
   /** With idempotence: whose sequence this is. */
   producer: { producerId: bigint; producerEpoch: number } | undefined;
   nextSequence = 0;
@@ -86,12 +88,14 @@ export class Outbox {
   advance(count: number): void {
     this.nextSequence = (this.nextSequence + count) % SEQUENCES;
     this.firstSentAt = undefined;
+    this.uncertain = false;
   }
 
-  /** Forgets producer and sequence: the next batch begins a new one. */
+  /** Forgets producer and sequence: the next batch begins a new one. It must be of a new producer id. */
   forgetProducer(): void {
     this.producer = undefined;
     this.nextSequence = 0;
     this.firstSentAt = undefined;
+    this.uncertain = false;
   }
 }

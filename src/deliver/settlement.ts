@@ -50,7 +50,9 @@ export class Settlement implements Settle {
   /** The process ends, and these were not delivered in time. Returns how many messages were given up. */
   abandonAll(reason: DiscardReason): number {
     let count = 0;
-    for (const [name, account] of this.#ledger.topics()) {
+    // Beyond max_topics names, topics share the account of those under none.
+    const shared = [undefined, this.#ledger.noTopic] as const;
+    for (const [name, account] of [...this.#ledger.topics(), shared]) {
       const held = heldIn(account);
       if (held === 0) continue;
       this.#book(account, name, held, reason);

@@ -42,12 +42,17 @@ export class Topic {
   readonly account: Account;
   settings: TopicSettings;
   standing: Standing = { kind: "asking" };
-  /** In ascending id order; empty until Kafka has named them. */
+  /** Those that Kafka named last, in ascending id order; empty until it has. */
   partitions: readonly Partition[] = [];
   /** Batches that may go to any partition. */
   readonly any: BatchQueue;
   /** Frames that came while the topic was not live, or behind such. */
   readonly waiting: HeldFrames;
+  /**
+   * Every partition that was ever named, by id. One that an answer leaves out (the topic was made again, or a broker lags
+   * behind) may return, and must then go on where it was: with what waits for it, and with its sequence.
+   */
+  readonly #known = new Map<number, Partition>();
   readonly #around: BatchSurroundings;
   readonly #listener: DueListener;
   #leaderless = false;
@@ -72,23 +77,26 @@ export class Topic {
     this.waiting = new HeldFrames(around.pool, around.memory);
   }
 
-  /** Takes over what Kafka says of its partitions; keeps the queues of those it had. `leaders` in ascending id order. */
+  /** Takes over what Kafka says of its partitions. `leaders` in ascending id order. */
   setPartitions(leaders: readonly { id: number; leader: number }[]): void {
-    const known = new Map(this.partitions.map((partition) => [partition.id, partition]));
-    const next: Partition[] = [];
-    for (const { id, leader } of leaders) {
-      const partition = known.get(id) ?? this.#newPartition(id);
-      known.delete(id);
+    for (const partition of this.#known.values()) partition.leader = -1;
+    this.partitions = leaders.map(({ id, leader }) => {
+      const partition = this.#known.get(id) ?? this.#newPartition(id);
       partition.leader = leader;
-      next.push(partition);
-    }
-    // A topic that was deleted and made again may have fewer: what waits for the others waits on, in case they return.
-    for (const gone of known.values()) {
-      gone.leader = -1;
-      if (!gone.keyed.empty) next.push(gone);
-    }
-    this.partitions = next.sort((a, b) => a.id - b.id);
+      return partition;
+    });
     this.#placeMemory();
+  }
+
+  /** Also those that Kafka no longer names, for which something may wait. */
+  allPartitions(): IterableIterator<Partition> {
+    return this.#known.values();
+  }
+
+  /** All that its messages may be batched in. */
+  *queues(): Generator<BatchQueue> {
+    yield this.any;
+    for (const { keyed } of this.#known.values()) yield keyed;
   }
 
   setStanding(standing: Standing): void {
@@ -104,14 +112,13 @@ export class Topic {
   /** Bytes of memory that its messages take. */
   get memory(): number {
     let sum = this.any.memory.used + this.waiting.memory.used;
-    for (const partition of this.partitions) sum += partition.keyed.memory.used;
+    for (const { keyed } of this.#known.values()) sum += keyed.memory.used;
     return sum;
   }
 
   /** Makes every open batch due: for a stop. */
   hurry(now: number): void {
-    this.any.hurry(now);
-    for (const partition of this.partitions) partition.keyed.hurry(now);
+    for (const queue of this.queues()) queue.hurry(now);
   }
 
   #newPartition(id: number): Partition {
@@ -121,6 +128,7 @@ export class Topic {
       (now) => this.#listener.keyedDue(partition, now),
     );
     const partition = new Partition(this, id, -1, keyed);
+    this.#known.set(id, partition);
     return partition;
   }
 
@@ -132,6 +140,6 @@ export class Topic {
     this.#leaderless = this.partitions.length > 0 && this.partitions.every((partition) => partition.leader < 0);
     this.any.memory.moveTo(this.#leaderless ? heldMemory : mine);
     this.waiting.memory.moveTo(mine);
-    for (const partition of this.partitions) partition.keyed.memory.moveTo(partition.leader < 0 ? heldMemory : mine);
+    for (const { keyed, leader } of this.#known.values()) keyed.memory.moveTo(leader < 0 ? heldMemory : mine);
   }
 }
