@@ -51,7 +51,7 @@ export class BatchQueue implements Lingering {
       open = new BatchBuilder(this.#around.pool, this.memory, now);
       this.#open = open;
       this.#openIsDue = false;
-      this.#around.linger.add(this, open, now, settings.linger);
+      this.#around.linger.add(this, now, settings.linger);
     }
     open.append(number, bytes, parts);
     if (this.#openIsDue) return;
@@ -90,8 +90,8 @@ export class BatchQueue implements Lingering {
     if (this.#open !== undefined && !this.#openIsDue) this.#becomeDue(now);
   }
 
-  lingered(token: object): void {
-    if (token === this.#open && !this.#openIsDue) this.#becomeDue(this.#open.openedAt);
+  lingered(): void {
+    if (this.#open !== undefined && !this.#openIsDue) this.#becomeDue(this.#open.openedAt);
   }
 
   #becomeDue(now: number): void {
