@@ -1,4 +1,4 @@
-// The queue in memory alone: a ring between the threads, message numbers, and settlement by block.
+// The queue in memory alone: a ring between the threads, message numbers, and settlement by spans of them.
 import type { Block } from "./block.ts";
 import type { MessageNumbers } from "./numbers.ts";
 import type { QueueLink, QueueReader, QueueWriter } from "./queue.ts";
@@ -19,6 +19,10 @@ export function openMemoryQueueWriter(memory: SharedArrayBuffer, wake: () => voi
   };
 }
 
+/** Messages that a span has at least, before the next is begun. */
+const SPAN = 1000;
+
+/** Messages with numbers that follow each other. */
 interface Span {
   firstNumber: number;
   count: number;
@@ -38,7 +42,7 @@ export class MemoryQueue implements QueueReader, QueueLink {
   readonly #ring: RingReader;
   #taken = 0;
   #settled = 0;
-  /** Blocks that were read and are not settled in full (nor are all before them), ascending, from #head on. */
+  /** What was read and is not settled, with all before it, in full: ascending, without gaps, from #head on. */
   #spans: Span[] = [];
   #head = 0;
   /** "looking": it will look again by itself. "asleep": the writer has been asked to wake it. */
@@ -58,7 +62,7 @@ export class MemoryQueue implements QueueReader, QueueLink {
       return undefined;
     }
     this.#taken += block.count;
-    this.#spans.push({ firstNumber: block.firstNumber, count: block.count, unsettled: block.count });
+    this.#note(block.firstNumber, block.count);
     return block;
   }
 
@@ -126,6 +130,17 @@ export class MemoryQueue implements QueueReader, QueueLink {
 
   get bytesWaiting(): number {
     return this.#ring.bytesWaiting;
+  }
+
+  /** Remembers that these are to be settled. Small blocks share a span: a span is an object, and weighs like ten messages. */
+  #note(firstNumber: number, count: number): void {
+    const last = this.#head < this.#spans.length ? this.#spans.at(-1) : undefined;
+    if (last !== undefined && last.count < SPAN) {
+      last.count += count;
+      last.unsettled += count;
+    } else {
+      this.#spans.push({ firstNumber, count, unsettled: count });
+    }
   }
 
   #rest(): void {

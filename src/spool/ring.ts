@@ -1,42 +1,73 @@
 // A FIFO of variable-size blocks in memory shared by two threads: one writes, one reads, neither ever waits.
 //
 // What holds:
-// - Positions are absolute and only grow; where a position lies is `position mod capacity`. The writer alone moves
-//   WRITTEN and RESTART, the reader alone RELEASED. A block is contiguous: what is left of the end of the memory when a
-//   block does not fit there is skipped, and counts as used until the reader is past it.
+// - Positions only grow; where a position lies is `position mod capacity`. The writer alone moves WRITTEN and RESTART, the
+//   reader alone RELEASED. Each side keeps its own position whole and shares its low 32 bits, counted in eights: the two are
+//   never further apart than twice the capacity, so each can tell the other's. (64-bit words would have to be bigints,
+//   which made a small block cost the two threads 1.6 instead of 0.6 µs together.)
+// - A block is contiguous: what is left of the end of the memory when a block does not fit there is skipped, and counts
+//   as used until the reader is past it.
 // - When all is released, the writer starts again at offset 0, so that a ring that stays nearly empty touches, and
-//   keeps in the caches, only the little it needs. That skip is not used space: RESTART says where it ends.
-// - IDLE is set by a reader that found nothing and sleeps, and cleared by the one append that must wake it. WANTED is set by a
-//   writer that found no room, and cleared by the one release that must wake it. Each looks again after setting its
-//   flag, so no wake-up is lost.
+//   keeps in the caches, only the little it needs. RESTART says where that is: nothing lies between the block before and
+//   it, not even a mark, because the block at offset 0 may need all the space.
+// - IDLE is set by a reader that found nothing and sleeps, and cleared by the one append that must wake it. WANTED is
+//   set by a writer that found no room, and cleared by the one release that must wake it. Each looks again after setting
+//   its flag, so no wake-up is lost.
 import type { Block } from "./block.ts";
 
-// Indexes into the control words; each in a cache line of its own, since they have different owners.
+// Indexes of the 32-bit words; the writer's and the reader's are in cache lines of their own.
 const WRITTEN = 0;
-const RESTART = 1;
-const WRITTEN_MESSAGES = 2;
-const WRITTEN_BYTES = 3;
-const RELEASED = 8;
-const IDLE = 32; // of 32-bit words from here on
-const WANTED = 48;
-const CONTROL_BYTES = 256;
+const WANTED = 1;
+const RESTART = 2;
+const RELEASED = 16;
+const IDLE = 17;
+// Indexes of the 64-bit counters, which the writer alone writes.
+const MESSAGES = 4;
+const PAYLOAD = 5;
+/** WRITTEN, RESTART and RELEASED, whole: only for a side that is opened anew. */
+const WHOLE_WRITTEN = 6;
+const WHOLE_RESTART = 7;
+const WHOLE_RELEASED = 9;
+const CONTROL_BYTES = 128;
 
-// A block in the ring: size:uint32 (of the whole entry, 0: skip to the end), length:uint32, count:uint32, unused:uint32,
-// firstNumber, receivedAt and source: float64, then the frames, then padding to a multiple of eight.
+/** Positions are multiples of this. */
+const UNIT = 8;
+/** RESTART is moved up when it is that far behind, before its low bits could be taken for those of a new position. */
+const RESTART_AGE = 2 ** 33;
+/** The low bits of a position have to tell apart all that lie within twice the capacity. */
+const MAX_CAPACITY = 2 ** 31;
+
+// A block in the ring: size:uint32 (of the whole entry; 0: skip to the end), length:uint32, count:uint32, unused:uint32,
+// firstNumber, receivedAt and source: float64, then the frames, then padding to a multiple of UNIT.
 const HEADER = 40;
 
-/** The memory for a ring with room for `capacity` bytes (rounded up to a multiple of eight). */
-export function createRingMemory(capacity: number): SharedArrayBuffer {
-  return new SharedArrayBuffer(CONTROL_BYTES + roundUp(Math.max(capacity, HEADER + 8)));
+/**
+ * The memory for a ring with room for `capacity` bytes (rounded up to a multiple of eight), at most 2 GiB. Positions
+ * begin at the last multiple of the capacity that is not beyond `origin`, which only tests need.
+ */
+export function createRingMemory(capacity: number, origin = 0): SharedArrayBuffer {
+  if (capacity > MAX_CAPACITY) throw new RangeError(`a ring of ${capacity} bytes is too large`);
+  const size = roundUp(Math.max(capacity, HEADER + UNIT));
+  const memory = new SharedArrayBuffer(CONTROL_BYTES + size);
+  const first = Math.floor(origin / size) * size;
+  new Int32Array(memory)[WRITTEN] = lowBits(first);
+  new Int32Array(memory)[RESTART] = lowBits(first);
+  new Int32Array(memory)[RELEASED] = lowBits(first);
+  new Float64Array(memory)[WHOLE_WRITTEN] = first;
+  new Float64Array(memory)[WHOLE_RESTART] = first;
+  new Float64Array(memory)[WHOLE_RELEASED] = first;
+  return memory;
 }
 
 function roundUp(bytes: number): number {
-  return Math.ceil(bytes / 8) * 8;
+  return Math.ceil(bytes / UNIT) * UNIT;
 }
 
 class Ring {
-  protected readonly control: BigInt64Array;
-  protected readonly flags: Int32Array;
+  /** For Atomics. */
+  protected readonly control: Int32Array;
+  /** Counts are plain doubles: read by the other thread, they may be a little old. */
+  protected readonly counters: Float64Array;
   protected readonly bytes: Buffer;
   protected readonly words: Uint32Array;
   protected readonly doubles: Float64Array;
@@ -45,32 +76,44 @@ class Ring {
 
   constructor(memory: SharedArrayBuffer) {
     this.capacity = memory.byteLength - CONTROL_BYTES;
-    this.control = new BigInt64Array(memory, 0, CONTROL_BYTES / 8);
-    this.flags = new Int32Array(memory, 0, CONTROL_BYTES / 4);
+    this.control = new Int32Array(memory, 0, CONTROL_BYTES / 4);
+    this.counters = new Float64Array(memory, 0, CONTROL_BYTES / 8);
     this.bytes = Buffer.from(memory as unknown as ArrayBuffer, CONTROL_BYTES, this.capacity);
     this.words = new Uint32Array(memory, CONTROL_BYTES, this.capacity / 4);
     this.doubles = new Float64Array(memory, CONTROL_BYTES, this.capacity / 8);
   }
 
-  protected load(index: number): number {
-    return Number(Atomics.load(this.control, index));
+  /** How far `position` is ahead of the one shared at `index`, which is not ahead of it. */
+  protected ahead(position: number, index: number): number {
+    return ((lowBits(position) - Atomics.load(this.control, index)) >>> 0) * UNIT;
   }
 
-  protected store(index: number, value: number): void {
-    Atomics.store(this.control, index, BigInt(value));
+  /** How far the position shared at `index` is ahead of `position`, which is not ahead of it. */
+  protected behind(position: number, index: number): number {
+    return ((Atomics.load(this.control, index) - lowBits(position)) >>> 0) * UNIT;
+  }
+
+  protected share(index: number, wholeIndex: number, position: number): void {
+    this.counters[wholeIndex] = position;
+    Atomics.store(this.control, index, lowBits(position));
   }
 
   /** Messages written since the start. */
   get writtenMessages(): number {
-    return this.load(WRITTEN_MESSAGES);
+    return this.counters[MESSAGES] as number;
   }
 
   /** Bytes of frames written since the start. */
   get writtenBytes(): number {
-    return this.load(WRITTEN_BYTES);
+    return this.counters[PAYLOAD] as number;
   }
 }
 
+function lowBits(position: number): number {
+  return (position / UNIT) | 0;
+}
+
+/** One at a time for each ring; one opened later goes on where the last has stopped. */
 export class RingWriter extends Ring {
   #written: number;
   #restart: number;
@@ -81,11 +124,11 @@ export class RingWriter extends Ring {
   /** `wake` is called when the reader must be told that something came. */
   constructor(memory: SharedArrayBuffer, wake: () => void) {
     super(memory);
-    this.#written = this.load(WRITTEN);
-    this.#restart = this.load(RESTART);
+    this.#wake = wake;
+    this.#written = this.counters[WHOLE_WRITTEN] as number;
+    this.#restart = this.counters[WHOLE_RESTART] as number;
     this.#messages = this.writtenMessages;
     this.#payload = this.writtenBytes;
-    this.#wake = wake;
   }
 
   /** The largest block that fits when the ring is empty. */
@@ -105,9 +148,9 @@ export class RingWriter extends Ring {
   ): boolean {
     const size = HEADER + roundUp(end - start);
     if (!this.#reserve(size)) {
-      Atomics.store(this.flags, WANTED, size);
+      Atomics.store(this.control, WANTED, size);
       if (!this.#reserve(size)) return false;
-      Atomics.store(this.flags, WANTED, 0);
+      Atomics.store(this.control, WANTED, 0);
     }
     const offset = this.#written % this.capacity;
     const word = offset / 4;
@@ -122,35 +165,42 @@ export class RingWriter extends Ring {
     this.#messages += count;
     this.#payload += end - start;
     this.#written += size;
-    this.store(WRITTEN_MESSAGES, this.#messages);
-    this.store(WRITTEN_BYTES, this.#payload);
-    this.store(WRITTEN, this.#written);
-    if (Atomics.load(this.flags, IDLE) !== 0 && Atomics.exchange(this.flags, IDLE, 0) !== 0) this.#wake();
+    this.counters[MESSAGES] = this.#messages;
+    this.counters[PAYLOAD] = this.#payload;
+    this.share(WRITTEN, WHOLE_WRITTEN, this.#written);
+    // Twice the capacity behind is behind the reader in any case.
+    if (this.#written - this.#restart > RESTART_AGE) this.#restartAt(this.#written - 2 * this.capacity);
+    if (Atomics.load(this.control, IDLE) !== 0 && Atomics.exchange(this.control, IDLE, 0) !== 0) this.#wake();
     return true;
   }
 
   /** Moves to where `size` bytes fit in one piece, or answers false and moves nothing. */
   #reserve(size: number): boolean {
     if (size > this.capacity) return false;
-    const released = this.load(RELEASED);
+    const unreleased = this.ahead(this.#written, RELEASED);
     const offset = this.#written % this.capacity;
     const tail = this.capacity - offset;
-    if (released === this.#written) {
+    if (unreleased === 0) {
       if (offset === 0) return true;
       this.#written += tail;
-      this.#restart = this.#written;
-      this.store(RESTART, this.#restart);
+      this.#restartAt(this.#written);
       return true;
     }
-    const free = this.capacity - (this.#written - Math.max(released, this.#restart));
+    const free = this.capacity - Math.min(unreleased, this.#written - this.#restart);
     if (size <= tail) return size <= free;
     if (tail + size > free) return false;
     this.words[offset / 4] = 0;
     this.#written += tail;
     return true;
   }
+
+  #restartAt(position: number): void {
+    this.#restart = position;
+    this.share(RESTART, WHOLE_RESTART, position);
+  }
 }
 
+/** One for each ring. */
 export class RingReader extends Ring {
   #position: number;
   #end = 0;
@@ -161,8 +211,8 @@ export class RingReader extends Ring {
   /** `onRoom` is called by a release when the writer waits for room and there is some. */
   constructor(memory: SharedArrayBuffer, onRoom: () => void) {
     super(memory);
-    this.#position = this.load(RELEASED);
     this.#onRoom = onRoom;
+    this.#position = this.counters[WHOLE_RELEASED] as number;
     this.#block = { firstNumber: 0, count: 0, source: 0, receivedAt: 0, bytes: this.bytes, start: 0, end: 0 };
   }
 
@@ -174,8 +224,11 @@ export class RingReader extends Ring {
   /** The next block, or nothing. The object is reused. */
   read(): Block | undefined {
     if (this.#end !== 0) throw new Error("the block read last was not released");
-    if (this.load(WRITTEN) === this.#position) return undefined;
-    let position = Math.max(this.#position, this.load(RESTART));
+    const unread = this.behind(this.#position, WRITTEN);
+    if (unread === 0) return undefined;
+    let position = this.#position;
+    const restart = this.behind(position, RESTART);
+    if (restart < unread) position += restart;
     let offset = position % this.capacity;
     if (this.words[offset / 4] === 0) {
       position += this.capacity - offset;
@@ -196,9 +249,9 @@ export class RingReader extends Ring {
 
   /** Has the writer wake this thread once when it appends. False when there is a block already. */
   sleep(): boolean {
-    Atomics.store(this.flags, IDLE, 1);
-    if (this.load(WRITTEN) === this.#position) return true;
-    Atomics.store(this.flags, IDLE, 0);
+    Atomics.store(this.control, IDLE, 1);
+    if (this.behind(this.#position, WRITTEN) === 0) return true;
+    Atomics.store(this.control, IDLE, 0);
     return false;
   }
 
@@ -208,12 +261,12 @@ export class RingReader extends Ring {
     this.#payload += this.#block.end - this.#block.start;
     this.#position = this.#end;
     this.#end = 0;
-    this.store(RELEASED, this.#position);
-    const wanted = Atomics.load(this.flags, WANTED);
+    this.share(RELEASED, WHOLE_RELEASED, this.#position);
+    const wanted = Atomics.load(this.control, WANTED);
     if (wanted === 0) return;
     // Not for each little block: a writer that waits gets a quarter of the ring at once, or all of it.
-    const used = this.load(WRITTEN) - this.#position;
+    const used = this.behind(this.#position, WRITTEN);
     if (used !== 0 && this.capacity - used < Math.max(wanted, this.capacity / 4)) return;
-    if (Atomics.exchange(this.flags, WANTED, 0) !== 0) this.#onRoom();
+    if (Atomics.exchange(this.control, WANTED, 0) !== 0) this.#onRoom();
   }
 }

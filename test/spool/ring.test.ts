@@ -3,9 +3,9 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { createRingMemory, RingReader, RingWriter } from "../../src/spool/ring.ts";
 
-function setUp(capacity: number) {
+function setUp(capacity: number, origin = 0) {
   const calls = { wake: 0, room: 0 };
-  const memory = createRingMemory(capacity);
+  const memory = createRingMemory(capacity, origin);
   const writer = new RingWriter(memory, () => calls.wake++);
   const reader = new RingReader(memory, () => calls.room++);
   return { calls, writer, reader, memory };
@@ -15,40 +15,49 @@ function filled(length: number, value: number): Buffer {
   return Buffer.alloc(length, value);
 }
 
-test("a model of random appends, reads and releases holds", () => {
+// Positions are shared by their low 32 bits, in eights: the interesting places are where those change sign and wrap.
+const ORIGINS = [0, 2 ** 34, 2 ** 35, 2 ** 36 + 2 ** 34];
+
+test("a model of random appends, reads and releases holds, wherever the positions begin", () => {
   const step = fc.oneof(
     fc.record({ do: fc.constant("append" as const), length: fc.integer({ min: 1, max: 300 }) }),
     fc.record({ do: fc.constant("take" as const), length: fc.constant(0) }),
   );
   fc.assert(
-    fc.property(fc.integer({ min: 400, max: 1200 }), fc.array(step, { maxLength: 200 }), (capacity, steps) => {
-      const { writer, reader } = setUp(capacity);
-      const model: { number: number; content: Buffer }[] = [];
-      let number = 1;
-      for (const { do: action, length } of steps) {
-        if (action === "append") {
-          const content = filled(length, number % 251);
-          const taken = writer.append(number, 2, number * 10, number * 100, content, 0, length);
-          if (model.length === 0 && length <= writer.largest) expect(taken).toBe(true);
-          if (taken) model.push({ number: number++, content });
-        } else {
-          const expected = model.shift();
-          const block = reader.read();
-          expect(block === undefined).toBe(expected === undefined);
-          if (block === undefined || expected === undefined) continue;
-          expect(block.firstNumber).toBe(expected.number);
-          expect([block.count, block.source, block.receivedAt]).toEqual([
-            2,
-            expected.number * 10,
-            expected.number * 100,
-          ]);
-          expect(block.bytes.subarray(block.start, block.end).equals(expected.content)).toBe(true);
-          reader.release();
+    fc.property(
+      fc.integer({ min: 400, max: 1200 }),
+      fc.array(step, { maxLength: 200 }),
+      fc.constantFrom(...ORIGINS),
+      fc.nat(4),
+      (capacity, steps, place, before) => {
+        const { writer, reader } = setUp(capacity, Math.max(0, place - before * 500));
+        const model: { number: number; content: Buffer }[] = [];
+        let number = 1;
+        for (const { do: action, length } of steps) {
+          if (action === "append") {
+            const content = filled(length, number % 251);
+            const taken = writer.append(number, 2, number * 10, number * 100, content, 0, length);
+            if (model.length === 0 && length <= writer.largest) expect(taken).toBe(true);
+            if (taken) model.push({ number: number++, content });
+          } else {
+            const expected = model.shift();
+            const block = reader.read();
+            expect(block === undefined).toBe(expected === undefined);
+            if (block === undefined || expected === undefined) continue;
+            expect(block.firstNumber).toBe(expected.number);
+            expect([block.count, block.source, block.receivedAt]).toEqual([
+              2,
+              expected.number * 10,
+              expected.number * 100,
+            ]);
+            expect(block.bytes.subarray(block.start, block.end).equals(expected.content)).toBe(true);
+            reader.release();
+          }
+          expect(reader.bytesWaiting).toBe(model.reduce((sum, { content }) => sum + content.length, 0));
         }
-        expect(reader.bytesWaiting).toBe(model.reduce((sum, { content }) => sum + content.length, 0));
-      }
-    }),
-    { numRuns: 500 },
+      },
+    ),
+    { numRuns: 1000 },
   );
 });
 
@@ -89,6 +98,23 @@ test("the writer is told of room once, and only when there is enough for what it
   }
   expect(rooms).toEqual([0, 0, 0, 1, 1, 1, 1, 1, 1]);
   expect(writer.append(11, 1, 0, 0, filled(400, 1), 0, 400)).toBe(true);
+});
+
+test("a writer opened anew goes on where the last one stopped", () => {
+  const { writer, reader, memory } = setUp(1000, 2 ** 36);
+  let last = writer;
+  for (let i = 1; i <= 50; i++) {
+    expect(last.append(i, 1, 0, 0, filled(100 + i, i), 0, 100 + i)).toBe(true);
+    last = new RingWriter(memory, () => {});
+    expect(last.append(i, 1, 0, 0, filled(8, i), 0, 8)).toBe(true);
+    for (const length of [100 + i, 8]) {
+      const block = reader.read();
+      expect([block?.firstNumber, (block?.end ?? 0) - (block?.start ?? 0)]).toEqual([i, length]);
+      reader.release();
+    }
+    expect(reader.read()).toBeUndefined();
+  }
+  expect(last.writtenMessages).toBe(100);
 });
 
 test("a block that can never fit is refused", () => {
