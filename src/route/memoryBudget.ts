@@ -5,6 +5,8 @@ export class MemoryBudget {
   readonly cap: number;
   used = 0;
   #waiting: (() => void) | undefined;
+  /** `#waiting` is called when less than this is in use. */
+  #threshold = 0;
 
   constructor(cap: number) {
     this.cap = cap;
@@ -17,16 +19,20 @@ export class MemoryBudget {
   /** Adds (or with a negative number gives back) bytes. */
   add(bytes: number): void {
     this.used += bytes;
-    if (bytes < 0 && this.#waiting !== undefined && !this.full) {
+    if (bytes < 0 && this.#waiting !== undefined && this.used < this.#threshold) {
       const waiting = this.#waiting;
       this.#waiting = undefined;
       waiting();
     }
   }
 
-  /** Calls `callback` once, when there is room again. */
+  /**
+   * Calls `callback` once, when there is room again. If more than the cap is in use, it calls back as soon as less is:
+   * it may take what waits for the call, moved on bit by bit, to get below the cap.
+   */
   onRoom(callback: () => void): void {
     this.#waiting = callback;
+    this.#threshold = Math.max(this.cap, this.used);
   }
 }
 

@@ -38,7 +38,7 @@ export class Router {
   readonly #one = new MessageNumbers();
   #scheduled = false;
   #stopped = false;
-  #roomCame = false;
+  #moreWaits = false;
 
   constructor(parts: RouterParts) {
     this.#parts = parts;
@@ -53,20 +53,28 @@ export class Router {
     this.#stopped = true;
   }
 
-  /** Sends what waits for `topic` on its way, as far as memory allows; the rest when there is room. */
+  /**
+   * Sends what waits for `topic` on its way, a turn's worth at a time. Whatever the memory budget says: what waits counts in
+   * it already, and may be all that uses it up; a batch of it takes no more.
+   */
   drainWaiting(topic: Topic): void {
     if (topic.standing.kind !== "live" && topic.standing.kind !== "refused") return;
-    const { memory } = this.#parts.around;
     const now = this.#parts.now();
+    let moved = 0;
     topic.waiting.drain(
-      () => topic.standing.kind === "refused" || !memory.full,
+      () => moved < BYTES_PER_TURN,
       (number, bytes, start, end) => {
         this.#frame.read(bytes, start, end);
+        const { size } = this.#frame;
         this.#place(topic, number, bytes, now);
-        return this.#frame.size;
+        moved += size;
+        return size;
       },
     );
-    if (topic.waiting.count > 0) this.#pauseForRoom();
+    if (topic.waiting.count > 0) {
+      this.#moreWaits = true;
+      this.#schedule();
+    }
     this.#parts.onRouted();
   }
 
@@ -102,8 +110,8 @@ export class Router {
   #turn(): void {
     const { queue, around, onRouted } = this.#parts;
     if (this.#stopped) return;
-    if (this.#roomCame) {
-      this.#roomCame = false;
+    if (this.#moreWaits) {
+      this.#moreWaits = false;
       for (const topic of this.#parts.topics.values()) if (topic.waiting.count > 0) this.drainWaiting(topic);
     }
     const now = this.#parts.now();
@@ -193,11 +201,8 @@ export class Router {
   /** Memory is used up: the largest open batches are closed first, and reading goes on when there is room. */
   #pauseForRoom(): void {
     const { around, topics, now } = this.#parts;
-    // Not at once: memory may come back in the middle of a block that is being routed.
-    around.memory.onRoom(() => {
-      this.#roomCame = true;
-      this.#schedule();
-    });
+    // A turn of its own: memory may come back in the middle of a block that is being routed.
+    around.memory.onRoom(() => this.#schedule());
     const open = [];
     for (const topic of topics.values()) {
       if (topic.any.waitingMemory > 0) open.push(topic.any);

@@ -269,6 +269,25 @@ describe("brokers", () => {
   });
 });
 
+describe("messages that came before Kafka named their partitions", () => {
+  test("are delivered in order, also when there are more than batches may take", async () => {
+    const answer = Promise.withResolvers<void>();
+    await using it = await testPipeline((settings) => {
+      settings.buffer.memory = 4 << 20;
+      settings.kafka.requestTimeout = 30_000;
+    });
+    it.broker.faults.always("Metadata", () => ({ kind: "delay", until: answer.promise }));
+    let sent = 0;
+    const value = (index: number) => `${index} ${"x".repeat(1000)}`;
+    while (it.send({ value: value(sent) })) if (++sent % 100 === 0) await Bun.sleep(0);
+    answer.resolve();
+    await it.settled();
+    expect(it.balance()).toMatchObject({ received: sent, delivered: sent, held: 0, agrees: true });
+    expect(it.values()).toEqual(Array.from({ length: sent }, (_, index) => value(index)));
+    expect(it.pipeline.around.memory.used).toBe(0);
+  });
+});
+
 describe("many topics", () => {
   test("share requests, and each has its messages in order", async () => {
     await using it = await testPipeline();
