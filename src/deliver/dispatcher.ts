@@ -54,6 +54,8 @@ export class Dispatcher implements DueListener {
   readonly #lastIndex = new Map<Topic, number>();
   /** Lanes that send at the end of this turn. */
   readonly #ready = new Set<Lane>();
+  /** What wakes the lanes whose brokers want no requests for now. */
+  readonly #throttled = new Map<Lane, ReturnType<typeof setTimeout>>();
   #stopped = false;
 
   constructor(parts: DispatcherParts) {
@@ -157,6 +159,8 @@ export class Dispatcher implements DueListener {
   stop(): void {
     this.#stopped = true;
     this.#brokers.stop();
+    this.#producerIds.stop();
+    for (const timer of this.#throttled.values()) clearTimeout(timer);
     for (const outbox of this.#outboxes.values()) outbox.stopWaiting();
   }
 
@@ -206,6 +210,16 @@ export class Dispatcher implements DueListener {
     this.#ready.add(lane);
   }
 
+  /** Every batch that becomes due asks for it, and a broker may want silence for minutes: one timer is enough. */
+  #wakeLater(lane: Lane, delay: number): void {
+    if (this.#throttled.has(lane)) return;
+    const wake = () => {
+      this.#throttled.delete(lane);
+      this.#wake(lane);
+    };
+    this.#throttled.set(lane, setTimeout(wake, delay));
+  }
+
   #wakeLanes(): void {
     for (const { fast, slow } of this.#brokers.values()) {
       this.#wake(fast);
@@ -224,7 +238,7 @@ export class Dispatcher implements DueListener {
       if (connection === undefined) return;
       const throttled = connection.throttledUntil - Date.now();
       if (throttled > 0) {
-        setTimeout(() => this.#wake(lane), throttled);
+        this.#wakeLater(lane, throttled);
         return;
       }
       if (idempotence) this.#renewOld(lane);

@@ -70,7 +70,9 @@ export class Lane implements Line {
     if (state.kind !== "open" && state.kind !== "connecting") return;
     if (state.connection !== connection) return;
     connection.destroy();
-    if (this.#stopped) {
+    // Brokers close what was idle for long (connections.max.idle.ms): no failure while nobody needs it.
+    const idle = state.kind === "open" && this.inFlight === 0 && this.line.length === 0;
+    if (this.#stopped || idle) {
       this.state = { kind: "closed" };
       return;
     }

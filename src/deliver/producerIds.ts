@@ -25,6 +25,7 @@ export class ProducerIds {
   #asking = false;
   #failures = 0;
   #retryAt = 0;
+  #retry: ReturnType<typeof setTimeout> | undefined;
 
   constructor(parts: ProducerIdsParts) {
     this.#parts = parts;
@@ -64,6 +65,11 @@ export class ProducerIds {
     const delay = backoffDelay(this.#failures, backoff, backoffMax, random);
     this.#retryAt = now + delay;
     log.warn("no producer id from Kafka yet, asking again", { why, attempt: this.#failures });
-    setTimeout(onKnown, delay);
+    this.#retry = setTimeout(onKnown, delay);
+  }
+
+  /** Leaves no timer behind. */
+  stop(): void {
+    clearTimeout(this.#retry);
   }
 }
