@@ -3,7 +3,7 @@ import { FRAME_HEADER, FrameFault, FrameReader } from "../wire/frame.ts";
 import type { Intake } from "./intake.ts";
 
 /** The datagram socket's place among the sources of blocks; connections are counted from 1. */
-export const DATAGRAM_SOURCE = 0;
+const DATAGRAM_SOURCE = 0;
 
 export interface DatagramLimits {
   maxMessage: number;

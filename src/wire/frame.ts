@@ -12,8 +12,7 @@ export const PARTITION_KEY = 257;
 /** Size, ApiKey and ApiVersion: no message of any kind is shorter. */
 export const FRAME_HEADER = 8;
 /** Bytes of an AnyPartition message besides its topic, key and value; PartitionKey has four more. */
-export const ANY_PARTITION_OVERHEAD = 28;
-export const PARTITION_KEY_OVERHEAD = ANY_PARTITION_OVERHEAD + 4;
+const ANY_PARTITION_OVERHEAD = 28;
 
 /** What is wrong with a frame. Numbers, because one is made for every message. */
 export const FrameFault = {

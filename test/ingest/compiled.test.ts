@@ -10,7 +10,8 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }));
 test("messages arrive on all inputs of a compiled executable, started in an empty directory", async () => {
   const root = join(import.meta.dir, "../..");
   const executable = join(directory, "inputs");
-  const entries = ["test/ingest/compiledMain.ts", "src/ingest/input.worker.ts"];
+  const main = new URL("./compiledMain.ts", import.meta.url).pathname;
+  const entries = [main, "src/ingest/input.worker.ts"];
   const build = Bun.spawnSync(
     [process.execPath, "build", "--compile", "--root", ".", "--outfile", executable, ...entries],
     { cwd: root, stdout: "ignore", stderr: "pipe" },
