@@ -42,9 +42,9 @@ export class MemoryQueue implements QueueReader, QueueLink {
   readonly #ring: RingReader;
   #taken = 0;
   #settled = 0;
-  /** What was read and is not settled, with all before it, in full: ascending, without gaps, from #head on. */
+  /** What was read and is not settled in full, ascending; and in between some that are, `#done` of them. */
   #spans: Span[] = [];
-  #head = 0;
+  #done = 0;
   /** "looking": it will look again by itself. "asleep": the writer has been asked to wake it. */
   #state: "awake" | "looking" | "asleep" = "awake";
   #onReadable: () => void = () => {};
@@ -99,16 +99,13 @@ export class MemoryQueue implements QueueReader, QueueLink {
       if (span === undefined || number < span.firstNumber || span.unsettled === 0) {
         throw new RangeError(`message ${number} is settled twice, or was never read`);
       }
-      span.unsettled--;
+      if (--span.unsettled === 0) this.#done++;
     });
     this.#settled += numbers.count;
-    while (spans[this.#head]?.unsettled === 0) this.#head++;
-    if (this.#head > 1024 && this.#head * 2 > spans.length) {
-      this.#spans = spans.slice(this.#head);
-      this.#head = 0;
-    } else if (this.#head === spans.length) {
-      spans.length = 0;
-      this.#head = 0;
+    // Also from behind those that wait for long: a message of a held topic must not keep the spans of all that follow it.
+    if (this.#done === spans.length || (this.#done > 1024 && this.#done * 2 > spans.length)) {
+      this.#spans = this.#done === spans.length ? [] : spans.filter(({ unsettled }) => unsettled > 0);
+      this.#done = 0;
     }
   }
 
@@ -134,8 +131,10 @@ export class MemoryQueue implements QueueReader, QueueLink {
 
   /** Remembers that these are to be settled. Small blocks share a span: a span is an object, and weighs like ten messages. */
   #note(firstNumber: number, count: number): void {
-    const last = this.#head < this.#spans.length ? this.#spans.at(-1) : undefined;
-    if (last !== undefined && last.count < SPAN) {
+    const last = this.#spans.at(-1);
+    // The spans in between may have been dropped, and one that is done may be.
+    const follows = last !== undefined && last.unsettled > 0 && last.firstNumber + last.count === firstNumber;
+    if (follows && last.count < SPAN) {
       last.count += count;
       last.unsettled += count;
     } else {
@@ -158,7 +157,7 @@ export class MemoryQueue implements QueueReader, QueueLink {
 
   /** The index of the span that holds `number`, or where it would be. */
   #spanOf(number: number): number {
-    let low = this.#head;
+    let low = 0;
     let high = this.#spans.length - 1;
     while (low < high) {
       const middle = (low + high + 1) >> 1;

@@ -1,4 +1,6 @@
 // The memory queue numbers messages without gaps and knows at any moment how many are unsettled.
+
+import { heapStats } from "bun:jsc";
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { MemoryQueue, openMemoryQueueWriter } from "../../src/spool/memoryQueue.ts";
@@ -126,4 +128,34 @@ test("settling a message twice, or one never read, is a defect that shows", () =
   queue.release();
   queue.settle(numbersOf([1]));
   expect(() => queue.settle(numbersOf([1]))).toThrow(RangeError);
+});
+
+test("a message that waits for long keeps nothing of the many that are settled behind it", () => {
+  const queue = new MemoryQueue(100_000);
+  const writer = openMemoryQueueWriter(queue.memory, () => {});
+  const count = 1000;
+  const take = () => {
+    const first = writer.append(0, 0, FRAMES, 0, 8, count);
+    queue.read();
+    queue.release();
+    return first;
+  };
+  const objects = () => {
+    Bun.gc(true);
+    return heapStats().objectCount;
+  };
+  const held = take();
+  const numbers = new MessageNumbers();
+  const before = objects();
+  for (let round = 0; round < 20_000; round++) {
+    const first = take();
+    numbers.clear();
+    for (let index = 0; index < count; index++) numbers.append(first + index);
+    queue.settle(numbers);
+  }
+  expect(objects() - before).toBeLessThan(5000);
+  expect(queue.unsettled).toBe(count);
+  queue.settle(numbersOf([held, held + 999]));
+  expect(() => queue.settle(numbers)).toThrow("settled twice");
+  expect(queue.unsettled).toBe(count - 2);
 });
