@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { defaultSettings, type Settings } from "../../src/config/settings.ts";
 import { type Ingest, type IngestOptions, startIngest } from "../../src/ingest/ingest.ts";
-import { AF_UNIX, Memory, openLibc, SOCK_CLOEXEC, SOCK_DGRAM } from "../../src/ingest/libc.ts";
+import { AF_UNIX, EINTR, Memory, openLibc, SOCK_CLOEXEC, SOCK_DGRAM } from "../../src/ingest/libc.ts";
 import type { IngestReport, InputDiscard } from "../../src/ingest/report.ts";
 import { writeUnixAddress } from "../../src/ingest/socketAddress.ts";
 import type { Log } from "../../src/observe/log.ts";
@@ -183,8 +183,12 @@ export class DatagramClient {
   /** Sends one datagram; waits while the socket is full. Answers errno, 0 when it was sent. */
   send(bytes: Buffer): number {
     bytes.copy(this.#memory.bytes, this.#at);
-    const sent = symbols.send(this.#fd, this.#memory.address(this.#at), bytes.length, 0x4000 /* MSG_NOSIGNAL */);
-    return sent === bytes.length ? 0 : this.#libc.errno();
+    for (;;) {
+      const sent = symbols.send(this.#fd, this.#memory.address(this.#at), bytes.length, 0x4000 /* MSG_NOSIGNAL */);
+      if (sent === bytes.length) return 0;
+      const errno = this.#libc.errno();
+      if (errno !== EINTR) return errno; // the engine's own signals may interrupt the wait
+    }
   }
 
   /** Sends without waiting. */
