@@ -11,10 +11,12 @@ export interface TopicPartition {
 export type TopicState =
   /** Not answered yet, or only with an error that says nothing of the topic. */
   | { kind: "unknown" }
-  /** `since`: on the clock of `now`. */
-  | { kind: "missing" | "forbidden" | "invalid"; errorCode: number; since: number }
+  /** `since`: on the clock of `now`. "unclear": it is answered for, but with nothing that tells where it is. */
+  | { kind: "missing" | "forbidden" | "invalid" | "unclear"; errorCode: number; since: number }
   /** Ascending ids, at least one. The same object for as long as nothing changes. */
   | { kind: "known"; partitions: readonly TopicPartition[] };
+
+type AbsentKind = Exclude<TopicState["kind"], "unknown" | "known">;
 
 /** Where an answer came from. */
 export interface AnswerSource {
@@ -34,8 +36,8 @@ interface Entry {
   state: TopicState;
   /** It existed once: then one broker that lags behind is not believed that it is gone. */
   seen: boolean;
-  /** When it was asked for first. */
-  firstAsked: number | undefined;
+  /** When it was answered for first: a cluster that was away is no time in which the topic could have been made. */
+  firstAnswered: number | undefined;
   /** When it was asked for last. */
   asked: number;
   /** When to ask next; Infinity: not before the next refresh. */
@@ -54,7 +56,7 @@ const CONFIRM_APART = 60_000;
 /** A topic that is being made, or has no leader, is asked for after these many ms, doubling. */
 const SOON = 250;
 const SOON_AT_MOST = 2_000;
-/** How long a topic that the broker is to make may be said not to exist (KRaft says so at first). ms */
+/** How long a new topic may be said not to exist when the broker is to make it (KRaft says so at first), or be unclear. ms */
 const CREATION_GRACE = 10_000;
 
 export class ClusterTopics {
@@ -72,7 +74,7 @@ export class ClusterTopics {
   /** Asks for the topic from now on. */
   want(name: string, now: number): void {
     if (this.#entries.has(name)) return;
-    const never = { firstAsked: undefined, asked: Number.NEGATIVE_INFINITY, puzzled: 0, evidence: undefined };
+    const never = { firstAnswered: undefined, asked: Number.NEGATIVE_INFINITY, puzzled: 0, evidence: undefined };
     this.#entries.set(name, { state: UNKNOWN, seen: false, due: now, ...never });
   }
 
@@ -103,7 +105,6 @@ export class ClusterTopics {
       if (ask.names.length === max) break;
       ask.names.push(name);
       entry.asked = now;
-      entry.firstAsked ??= now;
       entry.due = Number.POSITIVE_INFINITY;
       if (entry.evidence !== undefined && brokers > 1 && now - entry.evidence.at >= CONFIRM_APART) {
         ask.confirm ??= { notFrom: entry.evidence.brokerId };
@@ -128,6 +129,7 @@ export class ClusterTopics {
       const entry = this.#entries.get(name);
       if (entry === undefined) continue;
       const before = entry.state;
+      entry.firstAnswered ??= now;
       const next = learn(entry, answers.get(name), source, now, this.#autoCreate);
       // A refresh that was wanted while the answer was under way still is: the answer may be older than the reason.
       entry.due = Math.min(entry.due, next);
@@ -149,10 +151,10 @@ function learn(
 ): number {
   switch (answer?.errorCode) {
     case ErrorCode.NONE:
-      return answer.partitions.length === 0 ? puzzle(entry, now) : exists(entry, answer, source, now);
+      return answer.partitions.length === 0 ? unclear(entry, answer, now) : exists(entry, answer, source, now);
     case ErrorCode.UNKNOWN_TOPIC_OR_PARTITION:
       if (entry.seen && entry.state.kind === "known") return doubt(entry, source, now);
-      if (autoCreate && entry.state.kind === "unknown" && now - (entry.firstAsked ?? now) < CREATION_GRACE) {
+      if (autoCreate && entry.state.kind === "unknown" && now - (entry.firstAnswered ?? now) < CREATION_GRACE) {
         return puzzle(entry, now);
       }
       return absent(entry, "missing", answer.errorCode, now);
@@ -162,7 +164,7 @@ function learn(
       return absent(entry, "invalid", answer.errorCode, now);
     default:
       // LEADER_NOT_AVAILABLE (it is being made), an error of the broker, or the topic was left out of the answer.
-      return puzzle(entry, now);
+      return unclear(entry, answer, now);
   }
 }
 
@@ -178,6 +180,16 @@ function exists(entry: Entry, answer: MetadataTopic, { brokerIds }: AnswerSource
   if (partitions.some(({ leader }) => leader === -1)) return puzzle(entry, now);
   entry.puzzled = 0;
   return Number.POSITIVE_INFINITY;
+}
+
+/**
+ * The answer says nothing of use. A topic of which nothing is known yet gets some time, then it counts as one that cannot
+ * be delivered: what waits for it must not fill the memory of the others (auto-creation may fail for ever, for one).
+ */
+function unclear(entry: Entry, answer: MetadataTopic | undefined, now: number): number {
+  const young = entry.state.kind === "unknown" && now - (entry.firstAnswered ?? now) < CREATION_GRACE;
+  if (young || (entry.state.kind !== "unknown" && entry.state.kind !== "unclear")) return puzzle(entry, now);
+  return absent(entry, "unclear", answer?.errorCode ?? ErrorCode.UNKNOWN_SERVER_ERROR, now);
 }
 
 /** Nothing is settled: ask again soon, then less soon. */
@@ -200,7 +212,7 @@ function doubt(entry: Entry, { brokerId, brokerIds }: AnswerSource, now: number)
   return absent(entry, "missing", ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, now);
 }
 
-function absent(entry: Entry, kind: "missing" | "forbidden" | "invalid", errorCode: number, now: number): number {
+function absent(entry: Entry, kind: AbsentKind, errorCode: number, now: number): number {
   if (entry.state.kind !== kind) entry.state = { kind, errorCode, since: now };
   entry.evidence = undefined;
   entry.puzzled = 0;

@@ -1,4 +1,5 @@
 // Makes topics follow what the cluster says of them: live, held or refused, as their settings want it.
+import { errorOf } from "../kafka/errors.ts";
 import type { Log } from "../observe/log.ts";
 import type { Topic } from "../route/topic.ts";
 import type { Cluster, TopicState } from "./cluster.ts";
@@ -12,6 +13,8 @@ export interface TopicWatchParts {
   drainWaiting: (topic: Topic) => void;
   log: Log;
 }
+
+const UNCLEAR = "Kafka does not say which partitions the topic has: can the brokers make it?";
 
 /** Takes over each answer of the cluster. */
 export function watchTopics(parts: TopicWatchParts): void {
@@ -41,6 +44,10 @@ function follow(topic: Topic, state: TopicState, parts: TopicWatchParts): void {
         log.info("a topic can be written now", { topic: topic.name });
       topic.setStanding({ kind: "live" });
       break;
+    case "unclear":
+      log.warn("a topic is held", { topic: topic.name, why: UNCLEAR, error: errorOf(state.errorCode).name });
+      topic.setStanding({ kind: "held", by: "metadata", reason: UNCLEAR, since: Date.now() });
+      return;
     case "missing":
     case "forbidden": {
       const unknown = state.kind === "missing";

@@ -152,6 +152,7 @@ export function errorOf(code: number): KafkaError {
 
 /** The codes that metadata and producer-id answers are read for, and tests. */
 export const ErrorCode = {
+  UNKNOWN_SERVER_ERROR: -1,
   NONE: 0,
   UNKNOWN_TOPIC_OR_PARTITION: 3,
   LEADER_NOT_AVAILABLE: 5,

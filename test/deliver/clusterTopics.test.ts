@@ -6,6 +6,7 @@ const MISSING = 3;
 const LEADER_NOT_AVAILABLE = 5;
 const INVALID = 17;
 const FORBIDDEN = 29;
+const INVALID_REPLICATION_FACTOR = 38;
 
 const answer = (name: string, errorCode: number, leaders: number[] = []): MetadataTopic => ({
   errorCode,
@@ -135,6 +136,27 @@ describe("a topic never seen", () => {
   test("answered with an error that says nothing of it stays unknown", () => {
     expect(oneTopic().ask(0, -1)).toMatchObject({ changed: false, state: { kind: "unknown" }, wait: 250 });
     expect(oneTopic().ask(0, 0)).toMatchObject({ changed: false, state: { kind: "unknown" } });
+  });
+
+  test("that is answered for with nothing of use for 10 s is unclear from then on, until it is known", () => {
+    const { topics, ask } = oneTopic({ autoCreate: true });
+    for (let now = 0; now < 10_000; now += topics.nextDue() - now) ask(now, INVALID_REPLICATION_FACTOR);
+    const now = topics.nextDue();
+    expect(ask(now, INVALID_REPLICATION_FACTOR)).toMatchObject({
+      changed: true,
+      state: { kind: "unclear" },
+      wait: 5_000,
+    });
+    expect(ask(now + 5_000, LEADER_NOT_AVAILABLE)).toMatchObject({ changed: false, state: { kind: "unclear" } });
+    expect(ask(now + 10_000, 0, 1, [1])).toMatchObject({ changed: true, state: { kind: "known" } });
+    topics.refresh(now + 20_000);
+    expect(ask(now + 20_000, LEADER_NOT_AVAILABLE)).toMatchObject({ changed: false, state: { kind: "known" } });
+  });
+
+  test("has its 10 s from the first answer on, however long the cluster was away before", () => {
+    const { topics, ask } = oneTopic({ autoCreate: true });
+    topics.failed(topics.take(0, 100, 0).names, 60_000);
+    expect(ask(60_000, MISSING)).toMatchObject({ changed: false, state: { kind: "unknown" } });
   });
 
   test("left out of the answer stays unknown and is asked for again", () => {
