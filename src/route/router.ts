@@ -64,7 +64,7 @@ export class Router {
     topic.waiting.drain(
       () => moved < BYTES_PER_TURN,
       (number, bytes, start, end) => {
-        this.#frame.read(bytes, start, end);
+        this.#frame.locate(bytes, start, end);
         const { size } = this.#frame;
         this.#place(topic, number, bytes, now);
         moved += size;
@@ -87,7 +87,7 @@ export class Router {
       receive(ledger.total, block.count);
       let number = block.firstNumber;
       for (let at = block.start; at < block.end; at += frame.size) {
-        frame.read(block.bytes, at, block.end);
+        frame.locate(block.bytes, at, block.end);
         const topic = topics.find(block.bytes, frame.topicStart, frame.topicEnd);
         receive(topic?.account ?? ledger.noTopic, 1);
         this.#discard(topic, number++, reason);
@@ -138,7 +138,7 @@ export class Router {
     receive(ledger.total, block.count);
     let number = block.firstNumber;
     for (let at = block.start; at < end; number++) {
-      frame.read(bytes, at, end);
+      frame.locate(bytes, at, end);
       const next = at + frame.size;
       const topic = topics.find(bytes, frame.topicStart, frame.topicEnd);
       if (topic === undefined) {

@@ -115,6 +115,13 @@ export class FrameReader {
 
   /** Reads the frame at `start`, which is whole: its Size ends at or before `end` (anything else is malformed). */
   read(bytes: Uint8Array, start: number, end: number): FrameFault {
+    const fault = this.locate(bytes, start, end);
+    if (fault !== FrameFault.Ok) return fault;
+    return isLegalTopic(bytes, this.topicStart, this.topicEnd) ? FrameFault.Ok : FrameFault.BadTopic;
+  }
+
+  /** The same without a look at the topic's characters, for frames that were read before: a tenth of what routing costs. */
+  locate(bytes: Uint8Array, start: number, end: number): FrameFault {
     if (end - start < FRAME_HEADER) return FrameFault.Malformed;
     const size = readInt32(bytes, start);
     this.size = size;
@@ -147,6 +154,6 @@ export class FrameReader {
     this.keyEnd = keyEnd;
     this.valueStart = valueStart;
     this.valueEnd = frameEnd;
-    return isLegalTopic(bytes, topicStart, topicEnd) ? FrameFault.Ok : FrameFault.BadTopic;
+    return FrameFault.Ok;
   }
 }
