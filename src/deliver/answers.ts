@@ -77,8 +77,11 @@ export class Answers {
         settlement.delivered(topic, batch);
         break;
       case "again":
-        if (outcome.written && !settings.kafka.idempotence) settlement.maybeTwice(topic, batch);
-        if (outcome.written || outcome.refresh) outbox.uncertain = true;
+        // With acks all, a leader that waits for its replicas may lose the partition: then the batch may be with the next.
+        if (outcome.written || (outcome.refresh && settings.kafka.acks === "all")) {
+          outbox.uncertain = true;
+          if (!settings.kafka.idempotence) settlement.maybeTwice(topic, batch);
+        }
         if (outcome.refresh) this.#parts.refreshMetadata(outcome.why);
         log.debug("a batch has to be sent again", { ...about, why: outcome.why });
         this.#backOff(outbox, batch);

@@ -30,6 +30,7 @@ const MAY_BE_WRITTEN = new Set([
   "NOT_ENOUGH_REPLICAS_AFTER_APPEND",
   "NETWORK_EXCEPTION",
   "UNKNOWN_SERVER_ERROR",
+  "KAFKA_STORAGE_ERROR",
 ]);
 
 /** `count` is the number of records of the batch. */

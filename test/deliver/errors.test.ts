@@ -206,6 +206,18 @@ describe("without idempotence", () => {
     expect(it.pipeline.ledger.total.possibleDuplicates).toBe(0);
   });
 
+  test("a batch that a leader appended and then lost the partition is, with acks all, on record as well", async () => {
+    await using it = await testPipeline((settings) => {
+      settings.kafka.idempotence = false;
+    });
+    const moved = it.broker.faults.once("Produce", { kind: "error", code: 6, append: true });
+    it.send(...numbered(3));
+    await moved.done;
+    await it.settled();
+    expect(it.values()).toEqual(["0", "1", "2", "0", "1", "2"]);
+    expect(it.pipeline.ledger.total.possibleDuplicates).toBe(3);
+  });
+
   test("acks 0: written is delivered", async () => {
     await using it = await testPipeline((settings) => {
       settings.kafka.idempotence = false;
