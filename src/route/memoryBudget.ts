@@ -50,6 +50,10 @@ export class MemoryUse {
     this.#budget.add(bytes);
   }
 
+  get budget(): MemoryBudget {
+    return this.#budget;
+  }
+
   moveTo(budget: MemoryBudget): void {
     if (budget === this.#budget) return;
     const from = this.#budget;

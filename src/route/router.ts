@@ -204,10 +204,9 @@ export class Router {
     // A turn of its own: memory may come back in the middle of a block that is being routed.
     around.memory.onRoom(() => this.#schedule());
     const open = [];
-    for (const topic of topics.values()) {
-      if (topic.any.waitingMemory > 0) open.push(topic.any);
-      for (const { keyed } of topic.partitions) if (keyed.waitingMemory > 0) open.push(keyed);
-    }
+    for (const topic of topics.values())
+      for (const queue of topic.queues())
+        if (queue.waitingMemory > 0 && queue.memory.budget === around.memory) open.push(queue);
     open.sort((a, b) => b.waitingMemory - a.waitingMemory);
     let freed = 0;
     for (const queue of open) {

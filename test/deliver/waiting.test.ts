@@ -24,3 +24,18 @@ test.each([10, 600])(
     expect(memory.used).toBe(0);
   },
 );
+
+test("a full memory is not waited out: what can go is hurried, whatever lies open that cannot", async () => {
+  await using it = await testPipeline((settings) => {
+    settings.buffer.memory = 16 << 20;
+    settings.batch.linger = 3_600_000;
+    settings.batch.bytes = settings.batch.requestBytes = 1 << 20;
+  });
+  it.broker.createTopic("stuck", 2);
+  for (const partition of [0, 1]) it.broker.setLeader("stuck", partition, -1);
+  const some = { value: "x".repeat(900_000) };
+  for (const partitionKey of [0, 1]) it.send({ ...some, topic: "stuck", partitionKey });
+  await it.until(() => it.balance().received === 2 && it.pipeline.around.heldMemory.used >= 2 << 20);
+  for (let topic = 0; topic < 8; topic++) it.send({ ...some, topic: `live-${topic}` });
+  await it.until(() => it.balance().delivered > 0);
+});
