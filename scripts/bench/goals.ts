@@ -13,7 +13,9 @@ const MOST_MEMORY = 100 * 1024 ** 2;
 
 export function goalsOf(scenario: ScenarioName, results: Result[]): Goal[] {
   const bruce = results.find(({ contender }) => contender.name.startsWith("bruce"));
-  const peer = results.find(({ contender }) => contender.name.startsWith(PEER[scenario]));
+  const peers = results.filter(({ contender }) => contender.name.startsWith(PEER[scenario]));
+  // Where there are several set-ups of it, the fastest is the one to beat.
+  const [peer] = peers.toSorted((a, b) => (medianOf(b, "rate") ?? 0) - (medianOf(a, "rate") ?? 0));
   if (bruce === undefined) return [];
   return [
     rateGoal(scenario, bruce, peer),

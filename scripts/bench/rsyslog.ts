@@ -1,4 +1,5 @@
-// rsyslog between a datagram socket and Kafka (imuxsock to omkafka), set up so that it neither drops nor limits anything.
+// rsyslog between a datagram socket and Kafka (imuxsock to omkafka), set up so that it neither drops nor limits anything:
+// with a queue between its threads, or with none, where one thread does it all. Which is faster depends on the machine.
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Kafka } from "../../test/support/kafka.ts";
@@ -9,6 +10,16 @@ import type { Sender } from "./sender.ts";
 import { type BenchTopic, untilCounted } from "./topic.ts";
 
 export const RSYSLOG_INSTALL = "apt-get install rsyslog rsyslog-kafka";
+
+/**
+ * By themselves its queues would drop what finds them full for 2 s. Larger batches than the default are faster.
+ */
+const QUEUES = {
+  queue: 'queue.type="FixedArray" queue.size="200000" queue.dequeueBatchSize="4096" queue.timeoutEnqueue="600000"',
+  "no queue": 'queue.type="Direct"',
+};
+export type RsyslogQueue = keyof typeof QUEUES;
+export const RSYSLOG_QUEUES = Object.keys(QUEUES) as RsyslogQueue[];
 
 export interface Rsyslog {
   program: string;
@@ -43,18 +54,19 @@ export async function rsyslog(
   { program }: Rsyslog,
   { directory, kafka, topic, children, messages }: Surroundings,
   sender: Sender,
+  queue: RsyslogQueue,
 ): Promise<Contender> {
-  const own = join(directory, "rsyslog");
+  const own = join(directory, topic.name);
   mkdirSync(own);
   const socket = join(own, "log");
   const file = join(own, "rsyslog.conf");
-  writeFileSync(file, configuration(own, socket, kafka.bootstrap, topic.name));
+  writeFileSync(file, configuration(own, socket, kafka.bootstrap, topic.name, QUEUES[queue]));
   const child = children.spawn([program, "-n", "-f", file, "-i", join(own, "pid")]);
   while (!existsSync(socket)) {
     if (child.exitCode !== null) throw new Error("rsyslogd ended before it was ready");
     await Bun.sleep(20); // it tells nobody when it is
   }
-  const name = "rsyslog, imuxsock to omkafka";
+  const name = `rsyslog, imuxsock to omkafka, ${queue}`;
   let wanted = 0;
   return {
     name,
@@ -71,12 +83,12 @@ export async function rsyslog(
 }
 
 /**
- * Its defaults would limit the rate of one process, drop what finds a full queue after 2 s, and rest for 30 s when
- * librdkafka's queue is full: none of that may happen here. Larger dequeue batches than the default are faster.
+ * Its defaults would limit the rate of one process, and rest for 30 s when librdkafka's queue is full: neither may happen
+ * here.
  */
-function configuration(directory: string, socket: string, bootstrap: string, topic: string): string {
+function configuration(directory: string, socket: string, bootstrap: string, topic: string, queue: string): string {
   return `global(workDirectory="${directory}")
-main_queue(queue.type="FixedArray" queue.size="200000" queue.dequeueBatchSize="4096" queue.timeoutEnqueue="600000")
+main_queue(${queue})
 module(load="imuxsock" SysSock.Use="off")
 module(load="omkafka")
 template(name="message" type="string" string="%msg%")

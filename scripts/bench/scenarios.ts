@@ -8,7 +8,7 @@ import { findKcat, KCAT_INSTALL, kcat } from "./kcat.ts";
 import { writeLines } from "./messages.ts";
 import type { ScenarioName } from "./options.ts";
 import type { Children } from "./processes.ts";
-import { findRsyslog, RSYSLOG_INSTALL, rsyslog } from "./rsyslog.ts";
+import { findRsyslog, RSYSLOG_INSTALL, RSYSLOG_QUEUES, rsyslog } from "./rsyslog.ts";
 import type { Sender } from "./sender.ts";
 import { type BenchTopic, makeTopic } from "./topic.ts";
 
@@ -53,9 +53,11 @@ async function datagrams(around: BenchSurroundings): Promise<Scenario> {
   if (program === undefined) {
     missing.push({ name: "rsyslog", install: RSYSLOG_INSTALL });
   } else {
-    const own = await makeTopic(kafka, "rsyslog");
-    topics.push(own);
-    contenders.push(await rsyslog(program, { ...around, topic: own }, sender));
+    for (const [at, queue] of RSYSLOG_QUEUES.entries()) {
+      const own = await makeTopic(kafka, `rsyslog-${at}`);
+      topics.push(own);
+      contenders.push(await rsyslog(program, { ...around, topic: own }, sender, queue));
+    }
   }
   contenders.push(await bareLoop(directory, children, sender, messages));
   return { contenders, missing, close: () => closeAll(children, topics) };
