@@ -315,12 +315,19 @@ describe("a topic that does not exist", () => {
 
 test("a broker that is not there: bruce starts, says so, takes messages, and delivers them when it comes", async () => {
   const [port = 0] = await freePorts(1);
-  const to = await serve([], `127.0.0.1:${port}`);
-  await write(to, "stream", [frame("1"), frame("2")]);
-  await write(to, "datagram", [frame("3")]);
-  const held = await to.until(({ ledger, metadata }) => ledger.held === 3 && metadata.failures > 0);
+  const to = await serve(["buffer.memory=16m"], `127.0.0.1:${port}`);
+  // More than the batches may take (6 of the 16 MB): the rest waits before them.
+  const MANY = 9000;
+  const long = Array.from({ length: MANY }, (_, at) => `${at} `.padEnd(1000, "."));
+  await write(
+    to,
+    "stream",
+    long.map((value) => frame(value, { partitionKey: 0 })),
+  );
+  await write(to, "datagram", [frame("short")]);
+  const held = await to.until(({ ledger, metadata }) => ledger.held === MANY + 1 && metadata.failures > 0);
   expectBalanced(held);
-  expect(held.ledger).toMatchObject({ received: 3, delivered: 0, discarded: 0 });
+  expect(held.ledger).toMatchObject({ received: MANY + 1, delivered: 0, discarded: 0 });
   expect(to.log()).toContain(`127.0.0.1:${port}`);
   expect(to.log()).toMatch(/refused/i);
   const ready = await fetch(`${to.url}/readyz`);
@@ -329,13 +336,10 @@ test("a broker that is not there: bruce starts, says so, takes messages, and del
   const late = await startDevBroker({ port });
   try {
     late.createTopic(topic);
-    await settled(to, 3);
-    expect(
-      late
-        .records(topic)
-        .map(({ value }) => String(value))
-        .sort(),
-    ).toEqual(["1", "2", "3"]);
+    await settled(to, MANY + 1);
+    const found = late.records(topic).map(({ value }) => String(value));
+    expect(found.filter((value) => value !== "short")).toEqual(long);
+    expect(found).toHaveLength(MANY + 1);
     expect(await to.stop()).toBe(0);
   } finally {
     await late.stop();
