@@ -1,7 +1,7 @@
 // Acts on what a broker said of a batch: settles it, or sees to it that it is sent again, smaller, elsewhere or later.
 import type { Settings } from "../config/settings.ts";
 import type { DiscardReason } from "../observe/discards.ts";
-import type { Log } from "../observe/log.ts";
+import type { LimitedLog } from "../observe/logLimit.ts";
 import type { Batch } from "../route/batch.ts";
 import type { BufferPool } from "../route/bufferPool.ts";
 import type { Topic } from "../route/topic.ts";
@@ -16,7 +16,7 @@ export interface AnswersParts {
   settings: Pick<Settings, "kafka" | "delivery">;
   settlement: Settlement;
   pool: BufferPool;
-  log: Log;
+  log: LimitedLog;
   /** Milliseconds, monotonic. */
   now: () => number;
   random: () => number;
@@ -83,7 +83,7 @@ export class Answers {
           if (!settings.kafka.idempotence) settlement.maybeTwice(topic, batch);
         }
         if (outcome.refresh) this.#parts.refreshMetadata(outcome.why);
-        log.debug("a batch has to be sent again", { ...about, why: outcome.why });
+        log.debug("a batch has to be sent again", { ...about, why: outcome.why }, `${outcome.why} ${topic.name} ${id}`);
         this.#backOff(outbox, batch);
         return;
       case "split":
@@ -98,11 +98,19 @@ export class Answers {
         break;
       }
       case "discard":
-        log.warn("Kafka does not take messages", { ...about, why: outcome.why, reason: outcome.reason });
+        log.warn(
+          "Kafka does not take messages",
+          { ...about, why: outcome.why, reason: outcome.reason },
+          `${outcome.reason} ${topic.name}`,
+        );
         this.giveUp(outbox, batch, outcome.reason);
         break;
       case "renew":
-        log.warn("a new producer id is needed; the batch may be in Kafka twice", { ...about, why: outcome.why });
+        log.warn(
+          "a new producer id is needed; the batch may be in Kafka twice",
+          { ...about, why: outcome.why },
+          `renew ${topic.name}`,
+        );
         this.startOver(outbox, batch);
         this.#backOff(outbox, batch);
         return;
@@ -143,7 +151,11 @@ export class Answers {
       return;
     }
     if (topic.standing.kind === "live") {
-      log.error("a topic is held: Kafka does not let us write to it", { topic: topic.name, why: outcome.why });
+      log.error(
+        "a topic is held: Kafka does not let us write to it",
+        { topic: topic.name, why: outcome.why },
+        topic.name,
+      );
       topic.setStanding({ kind: "held", by: "produce", reason: outcome.why, since: Date.now() });
     }
     this.#putBack(outbox, [batch]);
@@ -151,7 +163,7 @@ export class Answers {
   }
 
   #release(topic: Topic): void {
-    this.#parts.log.info("a held topic can be written again", { topic: topic.name });
+    this.#parts.log.info("a held topic can be written again", { topic: topic.name }, topic.name);
     topic.setStanding({ kind: "live" });
     this.#parts.onRelease(topic);
   }

@@ -5,6 +5,7 @@ import { type ProduceResponse, produceRequest } from "../kafka/produce.ts";
 import { NO_PRODUCER, stampBatch } from "../kafka/recordBatch.ts";
 import type { DiscardReason } from "../observe/discards.ts";
 import type { Log } from "../observe/log.ts";
+import { rateLimited } from "../observe/logLimit.ts";
 import type { Batch } from "../route/batch.ts";
 import type { BufferPool } from "../route/bufferPool.ts";
 import type { DueListener, Partition, Topic } from "../route/topic.ts";
@@ -40,6 +41,9 @@ const WRITTEN: PartitionAnswer = { errorCode: 0, errorMessage: null, recordError
 /** Of the request timeout, what the replicas may take: so the leader says that they did not confirm before we give it up. */
 const REPLICATION_SHARE = 2 / 3;
 
+/** Between two lines about the same trouble: brokers are tried, and refuse, many times a second. Milliseconds. */
+const LOG_INTERVAL = 10_000;
+
 export class Dispatcher implements DueListener {
   readonly #parts: DispatcherParts;
   readonly #brokers: Brokers;
@@ -60,8 +64,9 @@ export class Dispatcher implements DueListener {
 
   constructor(parts: DispatcherParts) {
     this.#parts = parts;
-    const { settings, cluster, log } = parts;
+    const { settings, cluster } = parts;
     const { backoff, backoffMax } = settings.delivery;
+    const log = rateLimited(parts.log, LOG_INTERVAL);
     const onKnown = () => this.#wakeLanes();
     this.#producerIds = new ProducerIds({ ...parts, backoff, backoffMax, onKnown });
     this.#brokers = new Brokers({
@@ -73,11 +78,8 @@ export class Dispatcher implements DueListener {
         this.#wakeStranded();
       },
       onFailure: ({ host, port }, lane, why, delay) => {
-        log.warn("a broker cannot be reached, trying again", {
-          broker: `${host}:${port}`,
-          why,
-          in_ms: Math.round(delay),
-        });
+        const fields = { broker: `${host}:${port}`, why, in_ms: Math.round(delay) };
+        log.warn("a broker cannot be reached, trying again", fields, fields.broker);
         cluster.refresh(why);
         // What is for any partition need not wait for this one.
         for (const { partition } of lane.line) if (partition.topic.any.due) this.#stranded.add(partition.topic);
@@ -86,6 +88,7 @@ export class Dispatcher implements DueListener {
     });
     this.#answers = new Answers({
       ...parts,
+      log,
       enqueue: (outbox) => this.#enqueue(outbox),
       onRelease: (topic) => {
         parts.onRelease(topic);
