@@ -10,8 +10,8 @@ import type { DaemonStatus, Readiness } from "./observe/status.ts";
 import { type Pipeline, QUEUE_SHARE, startPipeline } from "./pipeline.ts";
 import { MemoryQueue } from "./spool/memoryQueue.ts";
 
-/** A queue that is fuller than this share is called full by /readyz, before it turns anything away. */
-const NEARLY_FULL = 0.9;
+/** A queue fuller than this share is called full by /readyz: one that was full takes no more until it is down to that. */
+const NEARLY_FULL = 0.75;
 
 export interface Daemon {
   /** Where it listens. */

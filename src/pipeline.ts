@@ -18,9 +18,12 @@ import { Topic } from "./route/topic.ts";
 import { TopicTable } from "./route/topicTable.ts";
 import type { QueueReader } from "./spool/queue.ts";
 
-/** Of buffer.memory: half waits between the threads, three eighths in batches, one eighth for what cannot be delivered. */
+/**
+ * Of buffer.memory: half waits between the threads, five sixteenths in batches, one eighth for what cannot be delivered. The
+ * last sixteenth is for what is not counted: message numbers, what a socket holds of a request, garbage.
+ */
 export const QUEUE_SHARE = 1 / 2;
-const BATCH_SHARE = 3 / 8;
+const BATCH_SHARE = 5 / 16;
 const HELD_SHARE = 1 / 8;
 
 /** How often a flush looks whether everything is out, and hurries what came into batches since. Milliseconds. */

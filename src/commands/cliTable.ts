@@ -67,7 +67,10 @@ export const COMMANDS: CommandSpec[] = [
     about: "send lines to a topic",
     details:
       "Sends each line of standard input, or of the files (- is standard input), as a message to the daemon,\n" +
-      "as it arrives. Waits for a daemon that is not there yet, and goes on when it is restarted.",
+      "as it arrives. Waits for a daemon that is not there yet, and goes on when it is restarted. If the\n" +
+      "daemon is killed, nobody knows what became of what it held: says how many lines that is, and goes on.\n" +
+      "Exits with 0 when every line was handed over; 1 when lines were too long or may be lost; 2 for bad\n" +
+      "usage; 75 when there is no daemon; 130 or 143 when it was interrupted.",
     options: [
       { flags: "--socket PATH", about: "the daemon's stream socket; without it the one of its configuration" },
       { flags: "--tcp HOST:PORT", about: "the daemon's TCP address instead" },

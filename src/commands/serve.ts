@@ -4,6 +4,7 @@ import type { Settings } from "../config/settings.ts";
 import { type Daemon, startDaemon } from "../daemon.ts";
 import { createLogger, type Log } from "../observe/log.ts";
 import { VERSION } from "./cliVersion.ts";
+import type { DevSurroundings } from "./serveDev.ts";
 
 export interface ServeOptions {
   /** The configuration file; without it the one at the default place, if there is one. */
@@ -19,15 +20,21 @@ const BAD_USAGE = 2;
 
 /** Serves until it is told to stop. Returns the exit code: 1 when messages had to be given up at the end. */
 export async function serveCommand(options: ServeOptions): Promise<number> {
+  // First of all: a signal that comes while things start must not end them halfway.
+  const signals = catchSignals();
   const dev = options.dev ? await (await import("./serveDev.ts")).startDev() : undefined;
-  const loaded = loadSettings({
-    file: options.config,
-    set: [...(dev?.set ?? []), ...options.set],
-    env: process.env,
-  });
+  try {
+    return await serve(options, signals, dev);
+  } finally {
+    await dev?.stop();
+  }
+}
+
+async function serve(options: ServeOptions, signals: Signals, dev: DevSurroundings | undefined): Promise<number> {
+  const set = [...(dev?.set ?? []), ...options.set];
+  const loaded = loadSettings({ file: options.config, set, env: process.env });
   if ("errors" in loaded) {
     process.stderr.write(`${formatConfigErrors(loaded.errors)}\n`);
-    await dev?.stop();
     return BAD_USAGE;
   }
   const { settings, file } = loaded;
@@ -36,28 +43,24 @@ export async function serveCommand(options: ServeOptions): Promise<number> {
     log = createLogger(settings.log);
   } catch (error) {
     process.stderr.write(`bruce: the log cannot be opened: ${(error as Error).message}\n`);
-    await dev?.stop();
     return FAILED;
   }
+  signals.log = log;
   log.info("starting", { version: VERSION, config: file ?? "defaults", kafka: brokerList(settings) });
   let daemon: Daemon;
   try {
     daemon = await startDaemon(settings, log, VERSION);
   } catch (error) {
     log.error("cannot start", { why: (error as Error).message });
-    await dev?.stop();
     return FAILED;
   }
   log.info("ready", { ...daemon.addresses });
   dev?.ready(daemon.addresses);
-  const code = await untilStopped(daemon, settings, log);
-  await dev?.stop();
-  return code;
+  return await untilStopped(daemon, settings, log, signals);
 }
 
 /** Waits for TERM or INT, stops gracefully; at once on a second one. */
-async function untilStopped(daemon: Daemon, settings: Settings, log: Log): Promise<number> {
-  const signals = signalQueue(log);
+async function untilStopped(daemon: Daemon, settings: Settings, log: Log, signals: Signals): Promise<number> {
   const signal = await signals.next();
   log.info("stopping: inputs first, then what was taken is delivered", {
     signal,
@@ -76,19 +79,18 @@ async function untilStopped(daemon: Daemon, settings: Settings, log: Log): Promi
   return end > 0 ? FAILED : 0;
 }
 
-function signalQueue(log: Log): { next(): Promise<string> } {
+interface Signals {
+  /** Where to say what a signal did; once there is one. */
+  log: Log | undefined;
+  /** Resolves with the next TERM or INT, also one that came before. */
+  next(): Promise<string>;
+}
+
+function catchSignals(): Signals {
   const arrived: string[] = [];
   let waiting: ((signal: string) => void) | undefined;
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    process.on(signal, () => {
-      if (waiting === undefined) arrived.push(signal);
-      else waiting(signal);
-      waiting = undefined;
-    });
-  }
-  process.on("SIGUSR1", () => log.reopen());
-  process.on("SIGHUP", () => log.warn("the configuration is not read again while bruce runs: restart it for that"));
-  return {
+  const signals: Signals = {
+    log: undefined,
     next: () =>
       new Promise((resolve) => {
         const first = arrived.shift();
@@ -96,6 +98,18 @@ function signalQueue(log: Log): { next(): Promise<string> } {
         else resolve(first);
       }),
   };
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.on(signal, () => {
+      if (waiting === undefined) arrived.push(signal);
+      else waiting(signal);
+      waiting = undefined;
+    });
+  }
+  process.on("SIGUSR1", () => signals.log?.reopen());
+  process.on("SIGHUP", () =>
+    signals.log?.warn("the configuration is not read again while bruce runs: restart it for that"),
+  );
+  return signals;
 }
 
 function brokerList(settings: Settings): string {

@@ -36,6 +36,8 @@ export class DatagramSocket {
 
   /** Reads until there is nothing more, the queue is full, or its turn is over. */
   read(now: number): void {
+    // Its number may be somebody else's by now.
+    if (this.closed) return;
     const { libc, memory } = this.#shell;
     const gatherer = this.#gatherer;
     const { fd } = this;

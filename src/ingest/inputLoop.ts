@@ -105,7 +105,7 @@ export class InputLoop {
       this.#connections.turn(now);
       this.#reporter.turn(now);
       this.#advance(now);
-      if (this.#phase === "running" || this.#phase === "draining") this.#watchPorts(now);
+      this.#watchPorts(now);
     }
   }
 

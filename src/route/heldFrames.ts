@@ -2,7 +2,8 @@
 import type { BufferPool } from "./bufferPool.ts";
 import { type MemoryBudget, MemoryUse } from "./memoryBudget.ts";
 
-const CHUNK = 64 * 1024;
+/** Chunks double up to this: the size of a large batch, so that batches take over the buffers of frames that wait no more. */
+const CHUNK = 1 << 20;
 
 interface Chunk {
   buffer: Buffer;

@@ -75,6 +75,8 @@ export class Router {
       this.#moreWaits = true;
       this.#schedule();
     }
+    // The pause may have come when all of it still waited, and there was no batch to hurry.
+    if (this.#parts.around.memory.full) this.#pauseForRoom();
     this.#parts.onRouted();
   }
 

@@ -90,6 +90,16 @@ describe.each(["SIGTERM", "SIGINT"] as const)("%s", (signal) => {
     expect([existsSync(to.sockets.datagram), existsSync(to.sockets.stream)]).toEqual([false, false]);
   });
 
+  test("reads to the end what clients had sent before it, nothing from what it has closed, and tells clients by closing", async () => {
+    const to = await serve();
+    const client = await openStreamClient(to.sockets.stream);
+    await client.write(Buffer.concat(frames(1000)));
+    expect(await to.kill(signal)).toBe(0);
+    await client.closed;
+    expect(numbers()).toEqual(upTo(1000));
+    expect(to.log()).not.toContain("could not be read");
+  });
+
   test("waits for Kafka while delivery.shutdown_timeout lasts", async () => {
     const to = await serve();
     const answer = Promise.withResolvers<void>();
