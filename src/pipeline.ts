@@ -1,6 +1,5 @@
 // From the queue to Kafka: the rooms behind the input thread, put together.
-import type { Settings } from "./config/settings.ts";
-import { topicSettings } from "./config/settings.ts";
+import { type Settings, topicSettings } from "./config/settings.ts";
 import { Cluster } from "./deliver/cluster.ts";
 import { Dispatcher } from "./deliver/dispatcher.ts";
 import { type DiscardListener, Settlement } from "./deliver/settlement.ts";
@@ -114,7 +113,7 @@ export function startPipeline({ settings, queue, log, onDiscard }: PipelineParts
     async flush(patience) {
       const end = now() + patience;
       while (queue.unsettled > 0 && now() < end) {
-        for (const topic of topics.values()) topic.hurry(now());
+        for (const topic of topics.values()) topic.hurry();
         await Bun.sleep(FLUSH_STEP);
       }
     },

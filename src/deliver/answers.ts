@@ -156,7 +156,7 @@ export class Answers {
         { topic: topic.name, why: outcome.why },
         topic.name,
       );
-      topic.setStanding({ kind: "held", by: "produce", reason: outcome.why, since: Date.now() });
+      topic.setStanding({ kind: "held", by: "produce", reason: outcome.why });
     }
     this.#putBack(outbox, [batch]);
     outbox.wait(settings.delivery.backoffMax * (0.9 + random() * 0.2), () => enqueue(outbox));

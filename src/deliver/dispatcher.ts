@@ -143,8 +143,8 @@ export class Dispatcher implements DueListener {
 
   /** Gives up everything of a topic that is not in flight. */
   discardTopic(topic: Topic, reason: DiscardReason): void {
-    const { settlement, now } = this.#parts;
-    topic.hurry(now());
+    const { settlement } = this.#parts;
+    topic.hurry();
     for (const queue of topic.queues())
       for (let batch = queue.take(); batch !== undefined; batch = queue.take())
         settlement.discardedBatch(topic, batch, reason);

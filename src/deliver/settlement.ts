@@ -1,6 +1,6 @@
 // What became of messages: booked in the ledger, and their numbers given back to the queue. Every end comes through here.
 import type { DiscardReason } from "../observe/discards.ts";
-import { type Account, deliver, discard, heldIn, type Ledger } from "../observe/ledger.ts";
+import { type Account, deliver, discard, heldIn, type Ledger, receive } from "../observe/ledger.ts";
 import type { Batch } from "../route/batch.ts";
 import type { Settle } from "../route/router.ts";
 import type { Topic } from "../route/topic.ts";
@@ -42,8 +42,8 @@ export class Settlement implements Settle {
   /** Messages that the input turned away: they never had a number. */
   rejected(topic: string | undefined, count: number, reason: DiscardReason): void {
     const account = topic === undefined ? this.#ledger.noTopic : this.#ledger.topic(topic);
-    account.received += count;
-    this.#ledger.total.received += count;
+    receive(account, count);
+    receive(this.#ledger.total, count);
     this.#book(account, topic, count, reason);
   }
 

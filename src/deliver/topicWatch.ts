@@ -1,7 +1,9 @@
 // Makes topics follow what the cluster says of them: live, held or refused, as their settings want it.
 import { errorOf } from "../kafka/errors.ts";
+import type { DiscardReason } from "../observe/discards.ts";
 import type { Log } from "../observe/log.ts";
 import type { Topic } from "../route/topic.ts";
+import { heldByBroker } from "./answers.ts";
 import type { Cluster, TopicState } from "./cluster.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 
@@ -39,14 +41,14 @@ function follow(topic: Topic, state: TopicState, parts: TopicWatchParts): void {
       return;
     case "known":
       topic.setPartitions(state.partitions);
-      if (before.kind === "live" || (before.kind === "held" && before.by === "produce")) return;
+      if (before.kind === "live" || heldByBroker(topic)) return;
       if (before.kind === "held" || before.kind === "refused")
         log.info("a topic can be written now", { topic: topic.name });
       topic.setStanding({ kind: "live" });
       break;
     case "unclear":
       log.warn("a topic is held", { topic: topic.name, why: UNCLEAR, error: errorOf(state.errorCode).name });
-      topic.setStanding({ kind: "held", by: "metadata", reason: UNCLEAR, since: Date.now() });
+      topic.setStanding({ kind: "held", by: "metadata", reason: UNCLEAR });
       return;
     case "missing":
     case "forbidden": {
@@ -58,19 +60,23 @@ function follow(topic: Topic, state: TopicState, parts: TopicWatchParts): void {
       if (policy === "hold") {
         if (before.kind === "held" && before.reason === reason) return;
         log.warn("a topic is held", { topic: topic.name, why: reason });
-        topic.setStanding({ kind: "held", by: "metadata", reason, since: Date.now() });
+        topic.setStanding({ kind: "held", by: "metadata", reason });
         return;
       }
       if (before.kind === "refused") return;
       log.warn("messages of a topic are discarded, as its settings say", { topic: topic.name, why: reason });
-      topic.setStanding({ kind: "refused", discard: unknown ? "unknown_topic" : "unauthorized_topic" });
-      dispatcher.discardTopic(topic, unknown ? "unknown_topic" : "unauthorized_topic");
+      refuse(topic, unknown ? "unknown_topic" : "unauthorized_topic", dispatcher);
       break;
     }
     case "invalid":
-      topic.setStanding({ kind: "refused", discard: "bad_topic" });
-      dispatcher.discardTopic(topic, "bad_topic");
+      refuse(topic, "bad_topic", dispatcher);
       break;
   }
   drainWaiting(topic);
+}
+
+/** Gives up what the topic has, and what will come. */
+function refuse(topic: Topic, reason: DiscardReason, dispatcher: Dispatcher): void {
+  topic.setStanding({ kind: "refused", discard: reason });
+  dispatcher.discardTopic(topic, reason);
 }

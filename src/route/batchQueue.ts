@@ -25,12 +25,12 @@ export class BatchQueue implements Lingering {
   readonly memory: MemoryUse;
   readonly #around: BatchSurroundings;
   readonly #settings: () => TopicSettings;
-  readonly #onDue: (now: number) => void;
+  readonly #onDue: () => void;
   readonly #closed: Batch[] = [];
   #open: BatchBuilder | undefined;
   #openIsDue = false;
 
-  constructor(around: BatchSurroundings, settings: () => TopicSettings, onDue: (now: number) => void) {
+  constructor(around: BatchSurroundings, settings: () => TopicSettings, onDue: () => void) {
     this.#around = around;
     this.#settings = settings;
     this.#onDue = onDue;
@@ -43,7 +43,8 @@ export class BatchQueue implements Lingering {
     if (open !== undefined) {
       const size = parts.keyEnd - parts.keyStart + parts.valueEnd - parts.valueStart + RECORD_OVERHEAD;
       if (open.length + size > settings.requestBytes) {
-        this.#close(now, settings);
+        this.#closed.push(this.#closeOpen(settings));
+        this.#onDue();
         open = undefined;
       }
     }
@@ -55,8 +56,7 @@ export class BatchQueue implements Lingering {
     }
     open.append(number, bytes, parts);
     if (this.#openIsDue) return;
-    if (open.length >= settings.bytes || (settings.messages > 0 && open.count >= settings.messages))
-      this.#becomeDue(now);
+    if (open.length >= settings.bytes || (settings.messages > 0 && open.count >= settings.messages)) this.#becomeDue();
   }
 
   /** Is there a batch to take? */
@@ -86,23 +86,17 @@ export class BatchQueue implements Lingering {
   }
 
   /** Makes the open batch due, whatever its age: for a flush, or to free memory. */
-  hurry(now: number): void {
-    if (this.#open !== undefined && !this.#openIsDue) this.#becomeDue(now);
+  hurry(): void {
+    if (this.#open !== undefined && !this.#openIsDue) this.#becomeDue();
   }
 
   lingered(): void {
-    if (this.#open !== undefined && !this.#openIsDue) this.#becomeDue(this.#open.openedAt);
+    this.hurry();
   }
 
-  #becomeDue(now: number): void {
+  #becomeDue(): void {
     this.#openIsDue = true;
-    this.#onDue(now);
-  }
-
-  #close(now: number, settings: TopicSettings): void {
-    const batch = this.#closeOpen(settings);
-    this.#closed.push(batch);
-    this.#onDue(now);
+    this.#onDue();
   }
 
   #closeOpen(settings: TopicSettings): Batch {

@@ -58,7 +58,7 @@ export class Router {
    * it already, and may be all that uses it up; a batch of it takes no more.
    */
   drainWaiting(topic: Topic): void {
-    if (topic.standing.kind !== "live" && topic.standing.kind !== "refused") return;
+    if (topic.waits) return;
     const now = this.#parts.now();
     let moved = 0;
     topic.waiting.drain(
@@ -148,16 +148,14 @@ export class Router {
         this.#discard(undefined, number, "max_topics");
       } else {
         receive(topic.account, 1);
-        if (topic.waiting.count > 0) this.#setAside(topic, number, bytes, at, next);
-        else if (topic.standing.kind === "live") this.#place(topic, number, bytes, now);
-        else if (topic.standing.kind === "refused") this.#discard(topic, number, topic.standing.discard);
-        else this.#setAside(topic, number, bytes, at, next);
+        if (topic.waits || topic.waiting.count > 0) this.#setAside(topic, number, bytes, at, next);
+        else this.#place(topic, number, bytes, now);
       }
       at = next;
     }
   }
 
-  /** Into a batch: `#frame` holds the message. */
+  /** Into a batch, unless it is to be given up: `#frame` holds the message. */
   #place(topic: Topic, number: number, bytes: Buffer, now: number): void {
     const frame = this.#frame;
     if (topic.standing.kind === "refused") {
@@ -202,7 +200,7 @@ export class Router {
 
   /** Memory is used up: the largest open batches are closed first, and reading goes on when there is room. */
   #pauseForRoom(): void {
-    const { around, topics, now } = this.#parts;
+    const { around, topics } = this.#parts;
     // A turn of its own: memory may come back in the middle of a block that is being routed.
     around.memory.onRoom(() => this.#schedule());
     const open = [];
@@ -214,7 +212,7 @@ export class Router {
     for (const queue of open) {
       if (freed >= around.memory.cap / 4) break;
       freed += queue.waitingMemory;
-      queue.hurry(now());
+      queue.hurry();
     }
   }
 }

@@ -11,7 +11,7 @@ export type Standing =
   | { kind: "asking" }
   | { kind: "live" }
   /** It cannot be written for now; its messages wait apart, and delay no other topic. */
-  | { kind: "held"; by: "metadata" | "produce"; reason: string; since: number }
+  | { kind: "held"; by: "metadata" | "produce"; reason: string }
   /** It cannot be written, and its settings say that its messages are given up. */
   | { kind: "refused"; discard: DiscardReason };
 
@@ -33,8 +33,8 @@ export class Partition {
 
 /** Who is told when a queue has a batch to take. */
 export interface DueListener {
-  anyDue(topic: Topic, now: number): void;
-  keyedDue(partition: Partition, now: number): void;
+  anyDue(topic: Topic): void;
+  keyedDue(partition: Partition): void;
 }
 
 export class Topic {
@@ -72,7 +72,7 @@ export class Topic {
     this.any = new BatchQueue(
       around,
       () => this.settings,
-      (now) => listener.anyDue(this, now),
+      () => listener.anyDue(this),
     );
     this.waiting = new HeldFrames(around.pool, around.memory);
   }
@@ -99,6 +99,11 @@ export class Topic {
     for (const { keyed } of this.#known.values()) yield keyed;
   }
 
+  /** Its messages wait as frames: they cannot be batched, or must not be yet. */
+  get waits(): boolean {
+    return this.standing.kind === "asking" || this.standing.kind === "held";
+  }
+
   setStanding(standing: Standing): void {
     this.standing = standing;
     this.#placeMemory();
@@ -117,15 +122,15 @@ export class Topic {
   }
 
   /** Makes every open batch due: for a stop. */
-  hurry(now: number): void {
-    for (const queue of this.queues()) queue.hurry(now);
+  hurry(): void {
+    for (const queue of this.queues()) queue.hurry();
   }
 
   #newPartition(id: number): Partition {
     const keyed = new BatchQueue(
       this.#around,
       () => this.settings,
-      (now) => this.#listener.keyedDue(partition, now),
+      () => this.#listener.keyedDue(partition),
     );
     const partition = new Partition(this, id, -1, keyed);
     this.#known.set(id, partition);

@@ -4,9 +4,10 @@ import { chmodSync, copyFileSync, existsSync, lstatSync, mkdirSync, mkdtempSync,
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { BRUCE } from "../../scripts/executable.ts";
 import { type DevBroker, startDevBroker } from "../../src/dev/devBroker.ts";
 import { encodeAnyPartition } from "../../src/wire/frame.ts";
-import { BRUCE, type Bruce, startBruce } from "../support/bruce.ts";
+import { type Bruce, startBruce } from "../support/bruce.ts";
 import { openDatagramClient, openStreamClient } from "../support/clients.ts";
 import { freePorts } from "../support/kafkaPorts.ts";
 import { expectBalanced } from "./books.ts";

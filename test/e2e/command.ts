@@ -1,5 +1,6 @@
 // Any command of the executable as a user types it, watched by what it says.
-import { BRUCE } from "../support/bruce.ts";
+import { BRUCE } from "../../scripts/executable.ts";
+import { listenTo } from "../support/listenTo.ts";
 
 export interface CommandOptions {
   /** Also its home: no configuration of whoever runs the tests is found. */
@@ -66,37 +67,6 @@ export function runBruce(args: string[], options: CommandOptions): Command {
     async [Symbol.asyncDispose]() {
       child.kill("SIGKILL");
       await child.exited;
-    },
-  };
-}
-
-function listenTo(stream: ReadableStream<Uint8Array>) {
-  let text = "";
-  let over = false;
-  let waiting: (() => void)[] = [];
-  const look = () => {
-    const all = waiting;
-    waiting = [];
-    for (const each of all) each();
-  };
-  const all = (async () => {
-    const decoder = new TextDecoder();
-    for await (const chunk of stream) {
-      text += decoder.decode(chunk, { stream: true });
-      look();
-    }
-    over = true;
-    look();
-    return text;
-  })();
-  return {
-    all,
-    async has(wanted: string): Promise<string> {
-      while (!text.includes(wanted)) {
-        if (over) throw new Error(`it ended without a word of "${wanted}":\n${text}`);
-        await new Promise<void>((resolve) => waiting.push(resolve));
-      }
-      return text;
     },
   };
 }

@@ -65,7 +65,7 @@ describe("a batch is due", () => {
   test("when it is hurried", () => {
     const { queue, append } = queueWith({});
     append(1);
-    queue.hurry(0);
+    queue.hurry();
     expect(queue.take()?.count).toBe(1);
     expect(queue.take()).toBeUndefined();
   });
@@ -91,7 +91,7 @@ describe("batches that wait for their partition", () => {
     for (let batch = queue.take(); batch !== undefined; batch = queue.take()) taken.push(batch);
     expect(taken.length).toBeGreaterThan(2);
     for (const batch of taken) expect(batch.bytes.length).toBeLessThanOrEqual(5000);
-    queue.hurry(0);
+    queue.hurry();
     for (let batch = queue.take(); batch !== undefined; batch = queue.take()) taken.push(batch);
     expect(taken.reduce((sum, { count }) => sum + count, 0)).toBe(100);
     const firsts = taken.map(({ numbers }) => numbers.first);
@@ -103,7 +103,7 @@ describe("batches that wait for their partition", () => {
     append(10);
     append(9000);
     append(10);
-    queue.hurry(0);
+    queue.hurry();
     const counts = [];
     for (let batch = queue.take(); batch !== undefined; batch = queue.take()) counts.push(batch.count);
     expect(counts).toEqual([1, 1, 1]);

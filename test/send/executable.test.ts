@@ -1,13 +1,13 @@
 // The compiled executable: the C library, the signals and the account work inside it as they do from source.
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { COMPILED, EXECUTABLE, startSend } from "../support/sendProcess.ts";
+import { COMPILED, startSend } from "../support/sendProcess.ts";
 import { receivedIn, type StreamServer, startStreamServer } from "../support/streamServerProcess.ts";
 
 // `npm test` builds it first; a run of this file alone may come before the first build.
-describe.skipIf(!existsSync(EXECUTABLE))("compiled", () => {
+describe("compiled", () => {
   let directory: string;
   let socket: string;
   let server: StreamServer;

@@ -2,10 +2,8 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { BRUCE } from "../../scripts/executable.ts";
 import type { DaemonStatus } from "../../src/observe/status.ts";
-
-/** Where `npm run build` puts the executable; `npm test` builds it first. */
-export const BRUCE = join(import.meta.dir, "../../dist/bruce");
 
 export interface BruceOptions {
   /** "host:port,host:port" of the brokers. */

@@ -1,6 +1,8 @@
 // `bruce send` as a process with a pipe to its standard input.
 import { join } from "node:path";
+import { BRUCE } from "../../scripts/executable.ts";
 import type { SendCommandOptions } from "../../src/commands/send.ts";
+import { listenTo } from "./listenTo.ts";
 
 /** The command line of one run. */
 export type CommandLine = (options: SendCommandOptions) => string[];
@@ -12,12 +14,9 @@ export const FROM_SOURCE: CommandLine = (options) => [
   JSON.stringify(options),
 ];
 
-/** The executable, which `npm run build` makes. */
-export const EXECUTABLE = join(import.meta.dir, "../../dist/bruce");
-
 /** How it is run as a user would. */
 export const COMPILED: CommandLine = ({ topic, files = [], ...options }) => [
-  ...[EXECUTABLE, "send", topic],
+  ...[BRUCE, "send", topic],
   // With "=", or a value that begins with "-" would look like an option.
   ...Object.entries(options).map(
     ([name, value]) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}=${value}`,
@@ -33,8 +32,8 @@ export interface SendProcess {
   signal(name: NodeJS.Signals): void;
   /** Its exit code and all it said on stderr. */
   finished: Promise<{ code: number | null; stderr: string }>;
-  /** Resolves when stderr has that in it. */
-  said(text: string): Promise<void>;
+  /** Resolves when stderr has that in it, with all of it so far; rejects when it ends without. */
+  said(text: string): Promise<string>;
 }
 
 export interface SendProcessOptions {
@@ -54,16 +53,7 @@ export function startSend(options: Partial<SendCommandOptions>, given: SendProce
     cwd,
     env: { ...process.env, ...env },
   });
-  let stderr = "";
-  let waiting: { text: string; resolve: () => void }[] = [];
-  const reading = (async () => {
-    const decoder = new TextDecoder();
-    for await (const chunk of child.stderr as ReadableStream<Uint8Array>) {
-      stderr += decoder.decode(chunk, { stream: true });
-      for (const { text, resolve } of waiting) if (stderr.includes(text)) resolve();
-      waiting = waiting.filter(({ text }) => !stderr.includes(text));
-    }
-  })();
+  const stderr = listenTo(child.stderr as ReadableStream<Uint8Array>);
   const sink = child.stdin as import("bun").FileSink | undefined;
   return {
     pid: child.pid,
@@ -77,10 +67,8 @@ export function startSend(options: Partial<SendCommandOptions>, given: SendProce
     signal: (name) => child.kill(name),
     finished: (async () => {
       const code = await child.exited;
-      await reading;
-      return { code, stderr };
+      return { code, stderr: await stderr.all };
     })(),
-    said: (text) =>
-      stderr.includes(text) ? Promise.resolve() : new Promise((resolve) => waiting.push({ text, resolve })),
+    said: stderr.has,
   };
 }
