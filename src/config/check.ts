@@ -1,6 +1,7 @@
 // A tree to settings: every key looked up in the schema, every value read, every error found.
 import { parsed } from "./argument.ts";
 import { consistencyErrors } from "./consistency.ts";
+import { deriveDefaults } from "./derived.ts";
 import { type Environment, expand } from "./expand.ts";
 import { alternatives, type Reading, type Refusal } from "./kinds.ts";
 import { didYouMean } from "./nearest.ts";
@@ -31,6 +32,7 @@ export function checkTree(
   };
   const settings = defaultSettings(surroundings);
   checkTable(root, [], settings, checking);
+  deriveDefaults(root, settings);
   consistencyErrors(root, settings, new Set(errors.map((error) => error.key)), checking.fail);
   return errors.length === 0 ? { settings } : { errors };
 }

@@ -1,5 +1,6 @@
 // Settings that are right each by itself, but not together.
 import { resolve } from "node:path";
+import { LEAST_DISK, largestSegment } from "./derived.ts";
 import { formatAddress } from "./kinds.ts";
 import { withOverrides } from "./settings.ts";
 import { dotted } from "./toml.ts";
@@ -22,6 +23,7 @@ export function consistencyErrors(root: TableNode, settings: Settings, wrong: Re
   };
   checkKafka(settings, report);
   checkInputs(settings, report);
+  checkBuffer(settings, report);
   checkLimits(settings, report);
   checkRules(root, settings, wrong, fail);
 }
@@ -78,28 +80,51 @@ function overlap(a: Address, b: Address): boolean {
   return a.port !== 0 && a.port === b.port && (a.host === b.host || everywhere(a) || everywhere(b));
 }
 
+function checkBuffer({ buffer }: Settings, report: Report): void {
+  const { disk, segment, held } = buffer;
+  if (disk === 0) return;
+  if (disk < LEAST_DISK) {
+    report(`disk must be at least ${formatSize(LEAST_DISK)}, or 0 for memory only`, "buffer.disk");
+    return;
+  }
+  const size = formatSize(disk);
+  if (held > disk) report(`held is a part of disk: it must be at most that (${size})`, "buffer.held", "buffer.disk");
+  const most = largestSegment(disk);
+  if (segment > most) {
+    const message = `segment must be at most an eighth of disk (${formatSize(most)}), since space is freed in segments`;
+    report(message, "buffer.segment", "buffer.disk");
+  }
+}
+
 const BYTES = "bytes must be at most request_bytes";
 const GZIP = "gzip has the levels 1 to 9";
 
-// A message must fit into the queue with room to spare, or it could wait there for ever.
-function largestRecord({ buffer }: Settings): { most: number; message: string } {
-  const memory = formatSize(buffer.memory);
-  return {
-    most: Math.floor(buffer.memory / 4),
-    message: `max_record must be at most a quarter of buffer.memory (${memory})`,
-  };
+/** What a record may have at most, and the setting that says so. */
+interface RecordLimit {
+  most: number;
+  setting: "buffer.memory" | "buffer.disk";
+  message: string;
+}
+
+// A message must fit into the queue, and into the disk buffer, with room to spare, or it could wait there for ever.
+function largestRecord({ buffer: { memory, disk } }: Settings): RecordLimit {
+  const isDisk = disk >= LEAST_DISK && disk < memory;
+  const setting = isDisk ? "buffer.disk" : "buffer.memory";
+  const whole = isDisk ? disk : memory;
+  const message = `max_record must be at most a quarter of ${setting} (${formatSize(whole)})`;
+  return { most: Math.floor(whole / 4), setting, message };
 }
 
 function checkLimits(settings: Settings, report: Report): void {
   const { batch, compression } = settings;
-  const { most, message } = largestRecord(settings);
+  const { most, setting, message } = largestRecord(settings);
   if (batch.bytes > batch.requestBytes) report(BYTES, "batch.bytes", "batch.request_bytes");
-  if (batch.maxRecord > most) report(message, "batch.max_record", "buffer.memory");
+  if (batch.maxRecord > most) report(message, "batch.max_record", setting);
   if (compression.codec === "gzip" && compression.level > 9) report(GZIP, "compression.level", "compression.codec");
 }
 
 function checkRules(root: TableNode, settings: Settings, wrong: ReadonlySet<string>, fail: Fail): void {
-  const { most, message } = largestRecord(settings);
+  const { most, setting, message } = largestRecord(settings);
   for (const { pattern, overrides } of settings.topics) {
     const topic = withOverrides(settings, overrides);
     const report = (problem: string, common: string[], ...names: string[]): void => {
@@ -111,7 +136,7 @@ function checkRules(root: TableNode, settings: Settings, wrong: ReadonlySet<stri
     };
     if (topic.bytes > topic.requestBytes)
       report(BYTES, ["batch.bytes", "batch.request_bytes"], "bytes", "request_bytes");
-    if (topic.maxRecord > most) report(message, ["batch.max_record", "buffer.memory"], "max_record");
+    if (topic.maxRecord > most) report(message, ["batch.max_record", setting], "max_record");
     if (topic.codec === "gzip" && topic.level > 9) {
       report(GZIP, ["compression.level", "compression.codec"], "level", "codec");
     }

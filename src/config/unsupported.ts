@@ -5,17 +5,10 @@ import type { SchemaKey } from "./schema.ts";
 const TABLES = new Set(["kafka.tls", "kafka.sasl", "discards", "debug"]);
 
 /** Settings that must stay at their default; those of topics are under "topics". */
-const KEYS = new Set([
-  "buffer.disk",
-  "buffer.held",
-  "buffer.sync",
-  "delivery.max_age",
-  "topics.max_age",
-  "topics.rate_limit",
-]);
+const KEYS = new Set(["delivery.max_age", "topics.max_age", "topics.rate_limit"]);
 
 /** Values that are known, by the name of the setting. */
-const VALUES: Record<string, unknown[]> = { when_full: ["drop_oldest"], codec: ["snappy", "lz4"] };
+const VALUES: Record<string, unknown[]> = { codec: ["snappy", "lz4"] };
 
 /** The values of a setting that are refused. */
 export function unsupportedValues(key: SchemaKey): unknown[] {

@@ -179,6 +179,27 @@ const CASES: Record<string, [text: string, ...messages: string[]]> = {
     "bruce.toml:2:20: batch.max_record: max_record must be at most a quarter of buffer.memory (16m)",
     "bruce.toml:3:23: topics.a.max_record: max_record must be at most a quarter of buffer.memory (16m)",
   ],
+  "records that would not fit into the disk buffer": [
+    'buffer.disk = "3m"\ntopics.a.max_record = "1m"',
+    "bruce.toml:1:15: buffer.disk: max_record must be at most a quarter of buffer.disk (3m)",
+    "bruce.toml:2:23: topics.a.max_record: max_record must be at most a quarter of buffer.disk (3m)",
+  ],
+  "a disk buffer too small for its files": [
+    'buffer.disk = "64k"\nbuffer.held = "1g"',
+    "bruce.toml:1:15: buffer.disk: disk must be at least 1m, or 0 for memory only",
+  ],
+  "more disk for held topics than for all": [
+    '[buffer]\ndisk = "1g"\nheld = "2g"',
+    "bruce.toml:3:8: buffer.held: held is a part of disk: it must be at most that (1g)",
+  ],
+  "segments too large for the disk buffer": [
+    '[buffer]\ndisk = "256m"\nsegment = "64m"',
+    "bruce.toml:3:11: buffer.segment: segment must be at most an eighth of disk (32m), since space is freed in segments",
+  ],
+  "a time to sync that is none": [
+    "buffer.sync = 0",
+    'bruce.toml:1:15: buffer.sync: got 0; must be "always" or "never", or a duration from "1ms" to "1h", such as "500ms", "30s", "15m" or "24h"',
+  ],
   "a level that gzip does not have": [
     '[compression]\ncodec = "gzip"\nlevel = 10\n[topics.a]\nlevel = 11',
     "bruce.toml:3:9: compression.level: gzip has the levels 1 to 9",

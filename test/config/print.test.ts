@@ -48,7 +48,10 @@ const settings: fc.Arbitrary<Settings> = fc
     mode: fc.integer({ min: 0, max: 0o777 }),
     path: text(1).map((name) => `/run/${name.slice(0, 20)}`),
     maxMessage: fc.integer({ min: 64, max: 256 * KB }),
-    whenFull: words("block", "drop_newest"),
+    whenFull: words("block", "drop_newest", "drop_oldest"),
+    disk: words(0, 4 * KB * KB, 4 * KB ** 3),
+    segment: fc.integer({ min: 64 * KB, max: (KB * KB) / 2 }),
+    sync: words<Settings["buffer"]["sync"]>("always", "never", 1, 1000, 3_600_000),
     memory: fc.integer({ min: 16 * KB * KB, max: 2 ** 36 }),
     listen: fc.record({ host, port: words(0, 1, 65_535) }),
     file: text(0),
@@ -65,7 +68,8 @@ const settings: fc.Arbitrary<Settings> = fc
     kafka.idempotence = given.acks === "all";
     Object.assign(input.datagram, { mode: given.mode, path: given.path, maxMessage: given.maxMessage });
     Object.assign(input.tcp, { enabled: true, listen: given.listen, whenFull: given.whenFull });
-    buffer.memory = given.memory;
+    const { disk, segment, sync, memory } = given;
+    Object.assign(buffer, { disk, segment, sync, memory, held: Math.min(buffer.held, disk) });
     all.log.file = given.file;
     for (const table of [batch, compression, delivery]) {
       for (const [name, value] of Object.entries(common)) if (name in table) Object.assign(table, { [name]: value });

@@ -38,6 +38,26 @@ test("values come in bytes and milliseconds", () => {
   expect(settings.delivery.backoffMax).toBe(900_000);
 });
 
+test("the disk buffer is set by size, time and words", () => {
+  const buffer = (text: string) => load(`[buffer]\n${text}`).buffer;
+  expect(buffer('disk = "4g"\nsync = "250ms"')).toMatchObject({ disk: 4 * 1024 ** 3, sync: 250 });
+  expect(buffer('sync = "always"').sync).toBe("always");
+  expect(buffer('sync = "never"').sync).toBe("never");
+  expect(load('input.stream.when_full = "drop_oldest"').input.stream.whenFull).toBe("drop_oldest");
+});
+
+test("what is not set fits the size of the disk buffer", () => {
+  const MB = 1024 ** 2;
+  const sizes = (text: string) => {
+    const { segment, held } = load(`[buffer]\n${text}`).buffer;
+    return { segment: segment / MB, held: held / MB };
+  };
+  expect(sizes('disk = "0"')).toEqual({ segment: 64, held: 1024 });
+  expect(sizes('disk = "100g"')).toEqual({ segment: 64, held: 1024 });
+  expect(sizes('disk = "64m"')).toEqual({ segment: 8, held: 16 });
+  expect(sizes('disk = "64m"\nsegment = "1m"\nheld = "60m"')).toEqual({ segment: 1, held: 60 });
+});
+
 test("nothing is minus nothing", () => {
   expect(Object.is(load("batch.messages = -0").batch.messages, 0)).toBe(true);
 });

@@ -15,7 +15,7 @@ export const buffer: Table<Tables["buffer"]> = {
     disk: {
       kind: size("0", "1048576g"),
       default: 0,
-      about: "How much disk waiting messages may take; 0 keeps them in memory only.",
+      about: "How much disk waiting messages may take, at least 1m; 0 keeps them in memory only.",
     },
     memory: {
       kind: size("16m", "64g"),
@@ -23,14 +23,19 @@ export const buffer: Table<Tables["buffer"]> = {
       about: "How much memory messages may take, whatever the backlog. bruce itself needs up to 100m more.",
     },
     segment: {
-      kind: size("1m", "1g"),
+      kind: size("64k", "1g"),
       default: 64 * MB,
-      about: "How large one file of the disk buffer gets; of no effect while `disk` is 0.",
+      about:
+        "How large one file of the disk buffer gets, at most an eighth of `disk`; less than the default when that asks " +
+        "for it. Of no effect while `disk` is 0.",
     },
     sync: {
       kind: wordOr(["always", "never"], duration("1ms", "1h")),
       default: 1000,
-      about: "How often to force messages to the disk; of no effect while `disk` is 0.",
+      about:
+        "How much time's worth of messages a power cut may take: how often they are forced to the disk. " +
+        '"always" does it before each receipt `spooled`, "never" only when a receipt `synced` asks for it. ' +
+        "Of no effect while `disk` is 0.",
     },
     minFreeDisk: {
       kind: size("0", "1048576g"),
@@ -40,7 +45,9 @@ export const buffer: Table<Tables["buffer"]> = {
     held: {
       kind: size("0", "1048576g"),
       default: 1024 * MB,
-      about: "How much of `disk` topics that cannot be delivered may take; of no effect while `disk` is 0.",
+      about:
+        "How much of `disk` topics that cannot be delivered may take together; unless set, at most a quarter of it. " +
+        "Of no effect while `disk` is 0.",
     },
     maxTopics: {
       kind: integer(1, 1_000_000),

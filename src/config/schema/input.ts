@@ -51,7 +51,7 @@ export const datagram = unixInput(
     },
     whenFull:
       "What happens when the buffer is full: new messages are discarded, or senders are made to wait " +
-      "(and see EAGAIN if they do not block), or the oldest messages make room.",
+      "(and see EAGAIN if they do not block), or the oldest messages that were never sent are discarded for them.",
   },
 );
 
