@@ -41,8 +41,7 @@ export const nodeFiles: Files = {
   write: (fd, bytes, start, end, position) => fs.writeSync(fd, bytes, start, end - start, position),
   truncate: (fd, size) => fs.ftruncateSync(fd, size),
   size: (fd) => fs.fstatSync(fd).size,
-  sync: (fd) =>
-    new Promise((resolve, reject) => fs.fdatasync(fd, (error) => (error === null ? resolve() : reject(error)))),
+  sync: (fd) => new Promise((resolve, reject) => fs.fdatasync(fd, (error) => (error ? reject(error) : resolve()))),
   syncNow: (fd) => fs.fdatasyncSync(fd),
   syncDirectory(path) {
     const fd = fs.openSync(path, "r");

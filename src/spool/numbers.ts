@@ -49,6 +49,50 @@ export class MessageNumbers {
     return this.#deltas.length;
   }
 
+  /** Bytes that `writeDeltas` writes. */
+  get deltasLength(): number {
+    return this.#length;
+  }
+
+  /** Writes the deltas, without count and first number, for a file. Answers where they end. */
+  writeDeltas(out: Uint8Array, at: number): number {
+    out.set(this.#deltas.subarray(0, this.#length), at);
+    return at + this.#length;
+  }
+
+  /** The numbers whose deltas are exactly bytes[start, end), or nothing when these cannot be the deltas of so many. */
+  static fromDeltas(
+    first: number,
+    count: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): MessageNumbers | undefined {
+    if (count < 1 || !Number.isSafeInteger(first)) return undefined;
+    let number = first;
+    let at = start;
+    for (let index = 1; index < count; index++) {
+      let delta = 0;
+      for (let scale = 1; ; scale *= 128) {
+        const byte = at < end ? (bytes[at++] as number) : -1;
+        if (byte < 0 || scale > 2 ** 49) return undefined;
+        delta += (byte % 128) * scale;
+        if (byte < 128) break;
+      }
+      number += delta;
+      if (delta === 0 || number > Number.MAX_SAFE_INTEGER) return undefined;
+    }
+    if (at !== end) return undefined;
+    const numbers = new MessageNumbers();
+    numbers.#deltas = new Uint8Array(Math.max(FIRST_CAPACITY, end - start));
+    numbers.#deltas.set(bytes.subarray(start, end));
+    numbers.#length = end - start;
+    numbers.#count = count;
+    numbers.#first = first;
+    numbers.#last = number;
+    return numbers;
+  }
+
   /** Calls back with every number, ascending. */
   forEach(callback: (number: number, index: number) => void): void {
     if (this.#count === 0) return;
