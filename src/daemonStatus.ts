@@ -2,13 +2,16 @@
 import type { Settings } from "./config/settings.ts";
 import type { Broker } from "./deliver/broker.ts";
 import type { Lane } from "./deliver/lane.ts";
-import { type Account, heldIn } from "./observe/ledger.ts";
+import { type Account, heldIn, openAccount } from "./observe/ledger.ts";
+import { memoryFull, memoryOnly } from "./observe/memoryOnly.ts";
 import type {
   AccountStatus,
   BrokerStatus,
   DaemonStatus,
   DiscardSample,
+  HeldLogStatus,
   InputStatus,
+  SpoolReport,
   TopicStatus,
 } from "./observe/status.ts";
 import type { Pipeline } from "./pipeline.ts";
@@ -23,6 +26,8 @@ export interface StatusParts {
   state: DaemonStatus["state"];
   queue: QueueReader;
   queueCapacity: number;
+  /** Left out: memory only. */
+  spool?: SpoolReport;
   pipeline: Pipeline;
   inputs: InputStatus[];
   discardSamples: DiscardSample[];
@@ -32,6 +37,7 @@ export function daemonStatus(parts: StatusParts): DaemonStatus {
   const { queue, pipeline } = parts;
   const { ledger, cluster, around, dispatcher } = pipeline;
   const unrouted = queue.written - queue.taken;
+  const spool = parts.spool ?? memoryOnly(memoryFull(queue.bytesWaiting, parts.queueCapacity));
   const total = accountStatus(ledger.total, unrouted);
   return {
     version: parts.version,
@@ -41,8 +47,9 @@ export function daemonStatus(parts: StatusParts): DaemonStatus {
     state: parts.state,
     acks: parts.settings.kafka.acks,
     ledger: { ...total, balanced: total.held === queue.unsettled, no_topic: accountStatus(ledger.noTopic) },
-    topics: [...ledger.topics()].map(([name, account]) => topicStatus(name, account, pipeline)),
+    topics: topicStatuses(pipeline, spool),
     queue: { capacity: parts.queueCapacity, bytes: queue.bytesWaiting, messages: unrouted },
+    buffer: spool.buffer,
     memory: { rss: process.memoryUsage.rss(), batches: around.memory.used + around.heldMemory.used },
     brokers: [...dispatcher.brokers()].map(brokerStatus),
     inputs: parts.inputs,
@@ -91,18 +98,49 @@ function accountStatus(account: Account, unrouted = 0): AccountStatus {
   };
 }
 
-function topicStatus(name: string, account: Account, { topics, dispatcher, now }: Pipeline): TopicStatus {
+/** Topics of which all messages are still unread on the disk are among them. */
+function topicStatuses(pipeline: Pipeline, { unread, held }: SpoolReport): TopicStatus[] {
+  const logs = Map.groupBy(held, ({ topic }) => topic);
+  const known = new Map(pipeline.ledger.topics());
+  const unseen = [...unread.keys()].filter((name) => name !== "" && !known.has(name));
+  const all: [string, Account][] = [...known, ...unseen.map((name): [string, Account] => [name, openAccount()])];
+  return all.map(([name, account]) => ({
+    ...topicStatus(name, account, logs.get(name) ?? [], pipeline),
+    unread: unread.get(name) ?? 0,
+  }));
+}
+
+function topicStatus(
+  name: string,
+  account: Account,
+  logs: readonly HeldLogStatus[],
+  { topics, dispatcher, now }: Pipeline,
+): Omit<TopicStatus, "unread"> {
   const topic = topics.get(name);
-  const reason = topic === undefined ? undefined : whyHeld(topic);
+  const reason = (topic === undefined ? undefined : whyHeld(topic)) ?? whyHeldOnDisk(logs);
   const oldest = topic === undefined ? Number.POSITIVE_INFINITY : dispatcher.oldest(topic);
   return {
     name,
     ...accountStatus(account),
     state: reason === undefined ? "live" : "held",
     ...(reason === undefined ? {} : { reason }),
-    oldest_unsent_age: Number.isFinite(oldest) ? Math.max(0, Math.round(now() - oldest)) : null,
-    lag_bytes: topic?.memory ?? 0,
+    oldest_unsent_age: oldestAge(now() - oldest, logs),
+    lag_bytes: (topic?.memory ?? 0) + logs.reduce((sum, log) => sum + log.bytes, 0),
+    ...(logs.length === 0 ? {} : { held_logs: logs.map(({ topic: _, ...log }) => log) }),
   };
+}
+
+/** `inMemory`: minus infinity when there is nothing in memory. */
+function oldestAge(inMemory: number, logs: readonly HeldLogStatus[]): number | null {
+  const oldest = Math.max(inMemory, ...logs.flatMap(({ oldest_age: age }) => age ?? []));
+  return Number.isFinite(oldest) ? Math.max(0, Math.round(oldest)) : null;
+}
+
+function whyHeldOnDisk(logs: readonly HeldLogStatus[]): string | undefined {
+  for (const { reason, partition } of logs) {
+    if (reason !== null) return partition === null ? reason : `partition ${partition}: ${reason}`;
+  }
+  return undefined;
 }
 
 function whyHeld(topic: Topic): string | undefined {

@@ -30,4 +30,10 @@ export const DISCARD_REASONS = [
   "rejected_by_broker",
   /** Memory only: the stop's time was over before Kafka took it. */
   "shutdown",
+  /** The input's policy is drop_oldest, and newer messages needed the room of this one, which was never sent. */
+  "dropped_oldest",
+  /** Its bytes on the disk were damaged; under no topic, since what they said is not known. */
+  "damaged",
+  /** It was kept in memory because the disk took nothing, and the process ended before Kafka had it. */
+  "not_spooled",
 ] as const;

@@ -12,7 +12,7 @@ export interface Account {
 }
 
 /** A fresh account: nothing received. */
-function openAccount(): Account {
+export function openAccount(): Account {
   return { received: 0, delivered: 0, discarded: 0, discardsByReason: new Map(), possibleDuplicates: 0 };
 }
 

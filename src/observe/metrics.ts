@@ -1,7 +1,7 @@
 // The status as Prometheus reads it. Nothing is counted here: each scrape is made from one status.
 import { readdirSync } from "node:fs";
 import { Counter, Gauge, Registry } from "prom-client";
-import type { AccountStatus, DaemonStatus } from "./status.ts";
+import type { AccountStatus, BufferStatus, DaemonStatus, HeldLogStatus } from "./status.ts";
 
 export const METRICS_CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
 
@@ -33,10 +33,15 @@ async function renderFamily(family: Family, status: DaemonStatus): Promise<strin
   const registry = new Registry();
   const options = { name: family.name, help: family.help, labelNames: family.labels, registers: [registry] };
   const metric = family.kind === "counter" ? new Counter(options) : new Gauge(options);
+  let put = 0;
   family.samples(status, (value, labels = {}) => {
     // prom-client throws on these. A number that went wrong must not take all the others from whoever watches.
-    if (Number.isFinite(value) && (value >= 0 || family.kind === "gauge")) metric.inc(labels, value);
+    if (!Number.isFinite(value) || (value < 0 && family.kind === "counter")) return;
+    metric.inc(labels, value);
+    put++;
   });
+  // Without labels prom-client would say 0 for what is not known.
+  if (put === 0 && family.labels.length === 0) return "";
   return registry.metrics();
 }
 
@@ -66,6 +71,22 @@ function single(pick: (status: DaemonStatus) => number): Family["samples"] {
   return (status, put) => put(pick(status));
 }
 
+/** Of what is on disk: left out with memory only. */
+function onDisk(pick: (buffer: BufferStatus) => number | null): Family["samples"] {
+  return ({ buffer }, put) => {
+    const value = buffer.mode === "memory" ? null : pick(buffer);
+    if (value !== null) put(value);
+  };
+}
+
+function perHeldLog(pick: (log: Omit<HeldLogStatus, "topic">) => number): Family["samples"] {
+  return (status, put) => {
+    for (const { name, held_logs: logs = [] } of status.topics) {
+      for (const log of logs) put(pick(log), { topic: name, partition: log.partition ?? "" });
+    }
+  };
+}
+
 const counter = (name: string, help: string, labels: string[], samples: Family["samples"]): Family => {
   return { name, help, kind: "counter", labels, samples };
 };
@@ -73,6 +94,7 @@ const gauge = (name: string, help: string, labels: string[], samples: Family["sa
   return { name, help, kind: "gauge", labels, samples };
 };
 
+const MODES: BufferStatus["mode"][] = ["disk", "memory", "degraded"];
 const BROKER = ["broker", "address"];
 
 const FAMILIES: Family[] = [
@@ -134,6 +156,85 @@ const FAMILIES: Family[] = [
     "Age of the oldest message held; 0 when there is none.",
     [],
     single((s) => s.topics.reduce((oldest, topic) => Math.max(oldest, topic.oldest_unsent_age ?? 0), 0) / 1000),
+  ),
+
+  gauge(
+    "bruce_topic_unread_messages",
+    "Messages of the backlog on disk, by topic, as far as known.",
+    ["topic"],
+    (s, put) => {
+      for (const topic of s.topics) if (topic.unread > 0) put(topic.unread, { topic: topic.name });
+    },
+  ),
+  gauge(
+    "bruce_held_log_messages",
+    "Messages that wait on disk apart from others, by topic, or by topic and partition.",
+    ["topic", "partition"],
+    perHeldLog((log) => log.messages),
+  ),
+  gauge(
+    "bruce_held_log_bytes",
+    "Bytes of these.",
+    ["topic", "partition"],
+    perHeldLog((log) => log.bytes),
+  ),
+
+  gauge("bruce_buffer_mode", "1 for the mode that the buffer is in, 0 for the others.", ["mode"], (s, put) => {
+    for (const mode of MODES) put(s.buffer.mode === mode ? 1 : 0, { mode });
+  }),
+  gauge(
+    "bruce_buffer_full",
+    "1 while there is no room for new messages.",
+    [],
+    single((s) => (s.buffer.full ? 1 : 0)),
+  ),
+  gauge(
+    "bruce_buffer_limit_bytes",
+    "Bytes that may be on disk.",
+    [],
+    onDisk((b) => b.limit),
+  ),
+  gauge(
+    "bruce_buffer_used_bytes",
+    "Bytes on disk.",
+    [],
+    onDisk((b) => b.used),
+  ),
+  gauge(
+    "bruce_buffer_held_bytes",
+    "Bytes on disk of messages that cannot be delivered now.",
+    [],
+    onDisk((b) => b.held_bytes),
+  ),
+  gauge(
+    "bruce_buffer_journal_bytes",
+    "Bytes on disk of the journal of deliveries.",
+    [],
+    onDisk((b) => b.journal_bytes),
+  ),
+  gauge(
+    "bruce_buffer_quarantined_bytes",
+    "Bytes of damaged data that were set aside.",
+    [],
+    onDisk((b) => b.quarantined_bytes),
+  ),
+  gauge(
+    "bruce_buffer_segments",
+    "Files of the log on disk.",
+    [],
+    onDisk((b) => b.segments),
+  ),
+  gauge(
+    "bruce_buffer_unsynced_seconds",
+    "Age of the oldest message that a power cut would take; 0 when there is none.",
+    [],
+    onDisk((b) => (b.synced_age === null ? null : b.synced_age / 1000)),
+  ),
+  counter(
+    "bruce_buffer_sync_failures_total",
+    "Times that the disk refused to force data to it.",
+    [],
+    onDisk((b) => b.sync_failures),
   ),
 
   gauge(

@@ -99,9 +99,12 @@
     if (!status.ledger.balanced) list.push(["bad", "The ledger does not balance. Please report this."]);
     const down = status.brokers.filter((broker) => broker.state === "down");
     if (down.length > 0) list.push(["bad", `Not reachable: ${down.map((b) => b.address).join(", ")}`]);
-    if (status.queue.capacity > 0 && status.queue.bytes > 0.9 * status.queue.capacity) {
-      list.push(["bad", "The queue is nearly full: senders will wait, or messages be dropped, as configured."]);
+    const { buffer } = status;
+    if (buffer.mode === "degraded") {
+      const why = buffer.reason ?? "no reason given";
+      list.push(["bad", `The disk takes no messages, new ones are in memory only: ${why}`]);
     }
+    if (buffer.full) list.push(["bad", "The buffer is full: senders wait, or messages are dropped, as configured."]);
     const held = status.topics.filter((topic) => topic.state === "held").length;
     if (held > 0)
       list.push(["warning", `${held === 1 ? "One topic" : `${count(held)} topics`} cannot be delivered now.`]);
@@ -143,6 +146,21 @@
     put(at("balance"), (ledger.balanced ? "✓ the ledger balances" : "✗ the ledger does not balance") + doubles);
   }
 
+  function bufferText(buffer) {
+    if (buffer.mode === "memory") return "buffer in memory only: what is held is lost with the process";
+    const parts = [`buffer ${size(buffer.used)} of ${size(buffer.limit)} in ${buffer.path}`];
+    if (buffer.held_bytes > 0) parts.push(`${size(buffer.held_bytes)} of it held`);
+    if (buffer.quarantined_bytes > 0) parts.push(`${size(buffer.quarantined_bytes)} damaged and set aside`);
+    if (buffer.synced_age > 0) parts.push(`a power cut would take the last ${duration(buffer.synced_age)}`);
+    return parts.join(" · ");
+  }
+
+  function topicState(topic) {
+    const logs = topic.held_logs ?? [];
+    if (topic.state === "held") return `held: ${topic.reason ?? "no reason given"}`;
+    return logs.length > 0 ? "live, held messages on their way" : "live";
+  }
+
   function showTables(status) {
     const now = status.now;
     fill(
@@ -151,7 +169,7 @@
         kind: t.state === "held" ? "attention" : "",
         cells: [
           t.name,
-          t.state === "held" ? `held: ${t.reason ?? "no reason given"}` : "live",
+          topicState(t),
           count(t.received),
           count(t.delivered),
           count(t.held),
@@ -321,6 +339,7 @@
       `memory ${size(status.memory.rss)} · batches ${size(status.memory.batches)} · ` +
         `queue ${size(status.queue.bytes)} of ${size(status.queue.capacity)}`,
     );
+    put(at("buffer"), bufferText(status.buffer));
     showAlerts(alerts(status));
     showLedger(status);
     showTables(status);

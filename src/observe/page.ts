@@ -92,7 +92,7 @@ export const PAGE = `<!doctype html>
 </section>
 </main>
 <footer>
-  <a href="/api/v1/status">status as JSON</a> <a href="/metrics">metrics</a> <span id="memory"></span>
+  <a href="/api/v1/status">status as JSON</a> <a href="/metrics">metrics</a> <span id="memory"></span> <span id="buffer"></span>
 </footer>
 <noscript>This page needs JavaScript; <a href="/api/v1/status">the status as JSON</a> does not.</noscript>
 <script>${script}</script>

@@ -33,6 +33,60 @@ export interface TopicStatus extends AccountStatus {
   oldest_unsent_age: number | null;
   /** Bytes of the messages held. */
   lag_bytes: number;
+  /** Messages of the backlog on disk that are known to be of this topic; part of `queue.messages`, not of `received`. */
+  unread: number;
+  /** What waits on disk apart from all others, because it cannot be delivered; left out when there is nothing. */
+  held_logs?: Omit<HeldLogStatus, "topic">[];
+}
+
+/** Messages that wait in a log of their own. */
+export interface HeldLogStatus {
+  topic: string;
+  /** null: of the whole topic. */
+  partition: number | null;
+  /** Why they cannot be delivered now; null: they are being delivered. */
+  reason: string | null;
+  messages: number;
+  bytes: number;
+  /** Of the oldest of them; null when it is not known. */
+  oldest_age: number | null;
+}
+
+/**
+ * Where messages wait. "memory": `disk` is 0. "degraded": the disk takes nothing now, so new messages are kept in memory
+ * alone until it does again.
+ */
+export interface BufferStatus {
+  mode: "disk" | "memory" | "degraded";
+  /** Why it is degraded. */
+  reason?: string;
+  /** The directory; null with memory only. */
+  path: string | null;
+  /** Whether there is no room for new messages now: senders wait, or messages are dropped. */
+  full: boolean;
+  /** Bytes that may be on disk, by `disk`, `min_free_disk` and what the volume has; 0 with memory only. */
+  limit: number;
+  /** Bytes on disk: the log, held messages and the journal. */
+  used: number;
+  /** Of these: held messages, and the journal of what is being delivered. */
+  held_bytes: number;
+  journal_bytes: number;
+  /** Bytes of damaged data that were set aside, not part of `used`. */
+  quarantined_bytes: number;
+  /** Files of the log. */
+  segments: number;
+  /** Age of the oldest message that a power cut would take; 0: none; null: it would take all (memory only). */
+  synced_age: number | null;
+  /** Times that the disk refused to force data to it, since the start. */
+  sync_failures: number;
+}
+
+/** What the spool tells of itself. */
+export interface SpoolReport {
+  buffer: BufferStatus;
+  /** Messages on disk and not read yet, by topic, as far as is known without reading them. */
+  unread: ReadonlyMap<string, number>;
+  held: readonly HeldLogStatus[];
 }
 
 /** "idle": known, but nothing was to be sent to it; "down": it cannot be reached, and is tried again. */
@@ -88,6 +142,7 @@ export interface DaemonStatus {
   topics_omitted?: number;
   /** What was received and waits to be put into a batch. */
   queue: { capacity: number; bytes: number; messages: number };
+  buffer: BufferStatus;
   /** `batches`: bytes of the batches being filled, waiting, or in flight. */
   memory: { rss: number; batches: number };
   brokers: BrokerStatus[];

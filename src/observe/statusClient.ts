@@ -95,7 +95,7 @@ function isStatus(value: unknown): value is DaemonStatus {
     typeof value.version === "string" &&
     ["received", "delivered", "held", "discarded"].every((field) => typeof ledger[field] === "number") &&
     [value.topics, value.brokers, value.inputs].every((list) => Array.isArray(list) && list.every(isRecord)) &&
-    [value.queue, value.memory, value.metadata, ledger.discards_by_reason].every(isRecord)
+    [value.queue, value.buffer, value.memory, value.metadata, ledger.discards_by_reason].every(isRecord)
   );
 }
 

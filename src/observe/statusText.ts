@@ -2,7 +2,8 @@
 import Table from "cli-table3";
 import type { createColors } from "picocolors";
 import { printable } from "./logPrintable.ts";
-import type { BrokerStatus, DaemonStatus, TopicStatus } from "./status.ts";
+import type { BrokerStatus, BufferStatus, DaemonStatus, TopicStatus } from "./status.ts";
+import { bufferText, heldTexts } from "./statusBuffer.ts";
 import { drainEstimate, type Rates } from "./statusRates.ts";
 import { mostUrgent } from "./statusTopics.ts";
 import { formatCount, formatRate, formatSize, formatTime } from "./statusUnits.ts";
@@ -27,7 +28,7 @@ export function terminalText(status: DaemonStatus, rates: Rates | undefined, scr
   const maxName = columns === undefined ? Number.POSITIVE_INFINITY : Math.max(MIN_NAME, columns - BESIDE_NAMES);
   const shown = mostUrgent(status, maxTopics);
   const omitted = shown.topics_omitted ?? 0;
-  const parts = [heading(status, c), ledger(status, rates, c)];
+  const parts = [heading(status, c), `${ledger(status, rates, c)}\n${bufferLine(status.buffer, c)}`];
   if (shown.topics.length > 0) parts.push(topicTable(shown.topics, maxName, c));
   if (omitted > 0) parts.push(c.dim(`… and ${formatCount(omitted)} more topics (all with --json)`));
   if (status.brokers.length > 0) parts.push(brokerTable(status, c));
@@ -60,6 +61,12 @@ function ledger(status: DaemonStatus, rates: Rates | undefined, c: Colours): str
   }
   if (status.acks === 0) lines.push(c.yellow("  acks = 0: delivered means written to the broker's socket, no more"));
   return lines.map((line) => line.trimEnd()).join("\n");
+}
+
+function bufferLine(buffer: BufferStatus, c: Colours): string {
+  const text = `  ${"buffer".padEnd(10)} ${printable(bufferText(buffer))}`;
+  if (buffer.mode === "degraded") return c.red(text);
+  return buffer.full ? c.yellow(text) : text;
 }
 
 function reasons(byReason: Record<string, number>): string {
@@ -103,6 +110,7 @@ function topicTable(topics: TopicStatus[], maxName: number, c: Colours): string 
       topic.oldest_unsent_age === null ? "" : formatTime(topic.oldest_unsent_age),
     ]);
     if (isHeld) table.push([{ colSpan: 8, content: c.yellow(`  ↳ ${printable(topic.reason ?? "no reason given")}`) }]);
+    for (const text of heldTexts(topic)) table.push([{ colSpan: 8, content: c.dim(`  ↳ ${printable(text)}`) }]);
   }
   return textOf(table);
 }
@@ -152,7 +160,7 @@ function textOf(table: { toString(): string }): string {
 
 /** For pipes: each line a kind, then its fields, separated by tabs; numbers as they are. Ends in a newline. */
 export function pipeText(status: DaemonStatus, rates: Rates | undefined): string {
-  const { ledger: books } = status;
+  const { ledger: books, buffer } = status;
   const lines: (string | number)[][] = [
     ["bruce", status.version, status.state, `pid ${status.pid}`, `up ${formatTime(status.now - status.started_at)}`],
     ["received", books.received],
@@ -161,11 +169,15 @@ export function pipeText(status: DaemonStatus, rates: Rates | undefined): string
     ["discarded", books.discarded, reasons(books.discards_by_reason)],
     ["possible_duplicates", books.possible_duplicates],
     ["balanced", books.balanced ? "yes" : "no"],
+    ["buffer", buffer.mode, buffer.used, buffer.limit, buffer.full ? "full" : "-", buffer.reason ?? ""],
   ];
   for (const topic of mostUrgent(status, status.topics.length).topics) {
     const { name, state, received, delivered, held, discarded, lag_bytes, oldest_unsent_age: age, reason } = topic;
     const oldest = age === null ? "-" : formatTime(age);
     lines.push(["topic", name, state, received, delivered, held, discarded, lag_bytes, oldest, reason ?? ""]);
+    for (const { partition, messages, bytes, reason: why } of topic.held_logs ?? []) {
+      lines.push(["held_log", name, partition ?? "-", messages, bytes, why ?? ""]);
+    }
   }
   for (const broker of status.brokers) {
     lines.push(["broker", broker.id, broker.address, brokerState(broker, status.now), broker.in_flight]);

@@ -74,6 +74,10 @@ test("a pipe gets lines of tab-separated fields without colours", async () => {
     .map((line) => line.split("\t"));
   expect(lines.find(([kind]) => kind === "received")).toEqual(["received", "1112"]);
   expect(lines.find(([kind]) => kind === "balanced")).toEqual(["balanced", "yes"]);
+  expect(lines.find(([kind]) => kind === "buffer")).toEqual(["buffer", "disk", "1073741824", "4294967296", "-"]);
+  expect(lines.filter(([kind]) => kind === "held_log").map((fields) => fields.slice(1))).toEqual([
+    ["orders", "-", "90", "18000", "the topic does not exist"],
+  ]);
   expect(lines.filter(([kind]) => kind === "topic").map((fields) => fields.slice(1))).toEqual([
     ["orders", "held", "110", "0", "100", "10", "20000", "90 s", "the topic does not exist"],
     ["clicks", "live", "1000", "1000", "0", "0", "0", "-"],
@@ -97,6 +101,8 @@ test("a terminal gets the ledger, held topics with their reason, brokers, and co
     "queue_full 10, malformed 2",
     "✓ the ledger balances",
     "↳ the topic does not exist",
+    "↳ 90 on disk (17.6 KiB)",
+    "buffer     1.0 GiB of 4.0 GiB in /var/lib/bruce, 17.6 KiB of it held, 512 B damaged and set aside",
     "down: connection refused",
     "3 possible duplicates",
   ]) {

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { DISCARD_REASONS } from "../../src/observe/discards.ts";
+import { memoryOnly } from "../../src/observe/memoryOnly.ts";
 import { renderMetrics } from "../../src/observe/metrics.ts";
 import { account, sampleStatus, topic } from "./sampleStatus.ts";
 
@@ -45,6 +46,21 @@ test("a scrape says what the status says", async () => {
     'bruce_topic_lag_bytes{topic="orders"}': 20_000,
     'bruce_topic_oldest_unsent_seconds{topic="orders"}': 90,
     bruce_oldest_unsent_seconds: 90,
+    'bruce_topic_unread_messages{topic="orders"}': 15,
+    'bruce_held_log_messages{topic="orders",partition=""}': 90,
+    'bruce_held_log_bytes{topic="orders",partition=""}': 18_000,
+    'bruce_buffer_mode{mode="disk"}': 1,
+    'bruce_buffer_mode{mode="memory"}': 0,
+    'bruce_buffer_mode{mode="degraded"}': 0,
+    bruce_buffer_full: 0,
+    bruce_buffer_limit_bytes: 4_294_967_296,
+    bruce_buffer_used_bytes: 1_073_741_824,
+    bruce_buffer_held_bytes: 18_000,
+    bruce_buffer_journal_bytes: 65_536,
+    bruce_buffer_quarantined_bytes: 512,
+    bruce_buffer_segments: 17,
+    bruce_buffer_unsynced_seconds: 0.4,
+    bruce_buffer_sync_failures_total: 0,
     bruce_queue_bytes: 4096,
     bruce_queue_messages: 20,
     bruce_queue_capacity_bytes: 67_108_864,
@@ -99,6 +115,17 @@ test("a daemon that knows nothing yet has valid metrics", async () => {
   );
   expect(values.get("bruce_oldest_unsent_seconds")).toBe(0);
   expect(values.get('bruce_messages_received_total{topic=""}')).toBe(0);
+});
+
+test("memory only has a mode, and no numbers of a disk", async () => {
+  const values = parse(await renderMetrics(sampleStatus({ buffer: memoryOnly(true).buffer })));
+  const ofBuffer = Object.fromEntries([...values].filter(([name]) => name.startsWith("bruce_buffer_")));
+  expect(ofBuffer).toEqual({
+    'bruce_buffer_mode{mode="disk"}': 0,
+    'bruce_buffer_mode{mode="memory"}': 1,
+    'bruce_buffer_mode{mode="degraded"}': 0,
+    bruce_buffer_full: 1,
+  });
 });
 
 test("a number that went wrong is left out, and the others stay", async () => {

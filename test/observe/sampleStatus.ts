@@ -21,6 +21,7 @@ export function topic(name: string, received: number, delivered: number, more: P
     state: "live",
     oldest_unsent_age: held > 0 ? 1500 : null,
     lag_bytes: held * 200,
+    unread: 0,
     ...more,
   };
 }
@@ -47,9 +48,26 @@ export function sampleStatus(more: Partial<DaemonStatus> = {}): DaemonStatus {
         reason: "the topic does not exist",
         oldest_unsent_age: 90_000,
         lag_bytes: 20_000,
+        unread: 15,
+        held_logs: [
+          { partition: null, reason: "the topic does not exist", messages: 90, bytes: 18_000, oldest_age: 90_000 },
+        ],
       }),
     ],
     queue: { capacity: 67_108_864, bytes: 4096, messages: 20 },
+    buffer: {
+      mode: "disk",
+      path: "/var/lib/bruce",
+      full: false,
+      limit: 4_294_967_296,
+      used: 1_073_741_824,
+      held_bytes: 18_000,
+      journal_bytes: 65_536,
+      quarantined_bytes: 512,
+      segments: 17,
+      synced_age: 400,
+      sync_failures: 0,
+    },
     memory: { rss: 90_000_000, batches: 262_144 },
     brokers: [
       { id: 1, address: "kafka-1:9092", state: "up", in_flight: 2, throttled_until: null },

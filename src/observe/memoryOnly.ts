@@ -1,0 +1,33 @@
+// What there is to tell of a buffer that is in memory alone.
+import type { SpoolReport } from "./status.ts";
+
+/**
+ * Of memory that messages wait in, the share above which it is called full: what was full takes no more until it is down
+ * to that.
+ */
+const NEARLY_FULL = 0.75;
+
+/** Whether memory in which `bytes` of `capacity` wait is to be called full. */
+export function memoryFull(bytes: number, capacity: number): boolean {
+  return bytes > capacity * NEARLY_FULL;
+}
+
+export function memoryOnly(full: boolean): SpoolReport {
+  return {
+    buffer: {
+      mode: "memory",
+      path: null,
+      full,
+      limit: 0,
+      used: 0,
+      held_bytes: 0,
+      journal_bytes: 0,
+      quarantined_bytes: 0,
+      segments: 0,
+      synced_age: null,
+      sync_failures: 0,
+    },
+    unread: new Map(),
+    held: [],
+  };
+}
