@@ -6,6 +6,7 @@ import type { Batch } from "../route/batch.ts";
 import type { BufferPool } from "../route/bufferPool.ts";
 import type { Topic } from "../route/topic.ts";
 import { backoffDelay } from "./backoff.ts";
+import type { JournalKeeper } from "./journalKeeper.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Parcel } from "./parcel.ts";
@@ -15,6 +16,7 @@ import type { Settlement } from "./settlement.ts";
 export interface AnswersParts {
   settings: Pick<Settings, "kafka" | "delivery">;
   settlement: Settlement;
+  journal: JournalKeeper;
   pool: BufferPool;
   log: LimitedLog;
   /** Milliseconds, monotonic. */
@@ -40,8 +42,8 @@ export class Answers {
 
   /** Nobody knows whether the broker has the batch: it is sent again, first of all, with the same sequence. */
   unknown({ outbox, batch }: Parcel): void {
-    const { settings, settlement, enqueue } = this.#parts;
-    if (!settings.kafka.idempotence) settlement.maybeTwice(outbox.partition.topic, batch);
+    const { settlement, enqueue } = this.#parts;
+    if (outbox.producer === undefined) settlement.maybeTwice(outbox.partition.topic, batch);
     outbox.uncertain = true;
     outbox.state = { kind: "idle" };
     this.#putBack(outbox, [batch]);
@@ -52,6 +54,7 @@ export class Answers {
   giveUp(outbox: Outbox, batch: Batch, reason: DiscardReason): void {
     this.#changeContent(outbox);
     outbox.firstSentAt = undefined;
+    this.#parts.journal.discarded(outbox, batch, reason);
     this.#parts.settlement.discardedBatch(outbox.partition.topic, batch, reason);
   }
 
@@ -63,7 +66,7 @@ export class Answers {
   }
 
   act({ outbox, batch }: Parcel, outcome: Outcome): void {
-    const { settlement, settings, log, pool, enqueue, now } = this.#parts;
+    const { settlement, journal, settings, log, pool, enqueue, now } = this.#parts;
     const { topic, id } = outbox.partition;
     const took = outbox.state.kind === "in flight" ? now() - outbox.state.sentAt : 0;
     const about = { topic: topic.name, partition: id, messages: batch.count };
@@ -74,13 +77,16 @@ export class Answers {
         outbox.advance(batch.count);
         outbox.failures = 0;
         outbox.slow = took > SLOW;
+        journal.delivered(outbox);
+        // One from before a restart, when there was idempotence; now it is off.
+        if (!settings.kafka.idempotence) outbox.producer = undefined;
         settlement.delivered(topic, batch);
         break;
       case "again":
         // With acks all, a leader that waits for its replicas may lose the partition: then the batch may be with the next.
         if (outcome.written || (outcome.refresh && settings.kafka.acks === "all")) {
           outbox.uncertain = true;
-          if (!settings.kafka.idempotence) settlement.maybeTwice(topic, batch);
+          if (outbox.producer === undefined) settlement.maybeTwice(topic, batch);
         }
         if (outcome.refresh) this.#parts.refreshMetadata(outcome.why);
         log.debug("a batch has to be sent again", { ...about, why: outcome.why }, `${outcome.why} ${topic.name} ${id}`);
@@ -92,6 +98,8 @@ export class Answers {
         break;
       case "remove": {
         const { removed, rest } = withoutRecords(batch, outcome.indexes, rebuilding);
+        // A restart must not look for the others together with these, which are settled.
+        journal.returned(outbox);
         settlement.discarded(topic, removed, outcome.reason);
         if (this.#changeContent(outbox) && rest !== undefined) settlement.maybeTwice(topic, rest);
         if (rest !== undefined) this.#putBack(outbox, [rest]);
@@ -128,7 +136,7 @@ export class Answers {
    * the other for its repetition if it has as many records, say that it has it, and drop it: so a new producer id then.
    */
   #changeContent(outbox: Outbox): boolean {
-    if (!outbox.uncertain || !this.#parts.settings.kafka.idempotence) return false;
+    if (!outbox.uncertain || outbox.producer === undefined) return false;
     outbox.forgetProducer();
     this.#parts.renewProducerId();
     return true;

@@ -14,6 +14,8 @@ import type { Broker } from "./broker.ts";
 import { Brokers } from "./brokers.ts";
 import { choosePartition } from "./choosePartition.ts";
 import type { Cluster } from "./cluster.ts";
+import type { DeliveryJournal } from "./deliveryJournal.ts";
+import { JournalKeeper, NO_CLUSTER_ID } from "./journalKeeper.ts";
 import type { Lane } from "./lane.ts";
 import { Outbox } from "./outbox.ts";
 import { judge, type PartitionAnswer } from "./outcome.ts";
@@ -26,6 +28,8 @@ export interface DispatcherParts {
   cluster: Cluster;
   connect: (host: string, port: number) => KafkaConnection;
   settlement: Settlement;
+  /** Without one (memory only), a crash forgets what was sent. */
+  journal?: DeliveryJournal;
   pool: BufferPool;
   log: Log;
   /** Milliseconds, monotonic. */
@@ -49,6 +53,7 @@ export class Dispatcher implements DueListener {
   readonly #brokers: Brokers;
   readonly #answers: Answers;
   readonly #producerIds: ProducerIds;
+  readonly #journal: JournalKeeper;
   readonly #outboxes = new Map<Partition, Outbox>();
   /** Topics with a due batch and no partition that could take it. */
   readonly #stranded = new Set<Topic>();
@@ -68,7 +73,9 @@ export class Dispatcher implements DueListener {
     const { backoff, backoffMax } = settings.delivery;
     const log = rateLimited(parts.log, LOG_INTERVAL);
     const onKnown = () => this.#wakeLanes();
-    this.#producerIds = new ProducerIds({ ...parts, backoff, backoffMax, onKnown });
+    const clusterId = () => cluster.clusterId ?? NO_CLUSTER_ID;
+    this.#producerIds = new ProducerIds({ ...parts, backoff, backoffMax, clusterId, onKnown });
+    this.#journal = new JournalKeeper(parts.journal, clusterId, Date.now);
     this.#brokers = new Brokers({
       ...parts,
       backoff,
@@ -88,6 +95,7 @@ export class Dispatcher implements DueListener {
     });
     this.#answers = new Answers({
       ...parts,
+      journal: this.#journal,
       log,
       enqueue: (outbox) => this.#enqueue(outbox),
       onRelease: (topic) => {
@@ -244,7 +252,7 @@ export class Dispatcher implements DueListener {
         this.#wakeLater(lane, throttled);
         return;
       }
-      if (idempotence) this.#renewOld(lane);
+      this.#renewOld(lane);
       if (idempotence && this.#producerIds.current === undefined) {
         this.#producerIds.ask(connection, this.#parts.now());
         return;
@@ -277,6 +285,7 @@ export class Dispatcher implements DueListener {
   #send(lane: Lane, connection: KafkaConnection, parcels: Parcel[]): void {
     const { acks, requestTimeout } = this.#parts.settings.kafka;
     for (const { outbox, batch } of parcels) this.#stamp(outbox, batch);
+    this.#journal.sending(parcels);
     const request = produceRequest({
       acks: acks === "all" ? -1 : acks,
       timeout: Math.ceil(requestTimeout * REPLICATION_SHARE),
@@ -299,23 +308,33 @@ export class Dispatcher implements DueListener {
     );
   }
 
-  /** A broker forgets a producer id it has not heard of for long, and then takes a repetition for something new. */
+  /**
+   * A broker forgets a producer id it has not heard of for long, and then takes a repetition for something new; so does
+   * every broker of another cluster than the one that gave the id.
+   */
   #renewOld(lane: Lane): void {
-    const oldest = this.#parts.now() - this.#parts.settings.kafka.producerIdExpiration / 2;
+    const { settings, cluster, now } = this.#parts;
+    const oldest = now() - settings.kafka.producerIdExpiration / 2;
     for (const outbox of lane.line) {
+      if (outbox.producer === undefined) continue;
+      const strange = differ(outbox.producer.clusterId, cluster.clusterId);
       const [batch] = outbox.resend;
-      if (batch !== undefined && outbox.firstSentAt !== undefined && outbox.firstSentAt < oldest)
-        this.#answers.startOver(outbox, batch);
+      if (batch !== undefined && outbox.firstSentAt !== undefined) {
+        if (strange || outbox.firstSentAt < oldest) this.#answers.startOver(outbox, batch);
+      } else if (strange) {
+        outbox.forgetProducer();
+        this.#producerIds.renew();
+      }
     }
   }
 
   /** Producer and sequence are given when a batch is sent. */
   #stamp(outbox: Outbox, batch: Batch): void {
-    if (!this.#parts.settings.kafka.idempotence) {
+    if (this.#parts.settings.kafka.idempotence) outbox.producer ??= this.#producerIds.current;
+    if (outbox.producer === undefined) {
       stampBatch(batch.bytes, NO_PRODUCER);
       return;
     }
-    outbox.producer ??= this.#producerIds.current;
     outbox.firstSentAt ??= this.#parts.now();
     stampBatch(batch.bytes, outbox.stamp());
   }
@@ -348,4 +367,9 @@ export class Dispatcher implements DueListener {
   #laneOf(outbox: Outbox): Lane | undefined {
     return this.#brokers.get(outbox.partition.leader)?.laneFor(outbox);
   }
+}
+
+/** Are these two clusters? One without an id may be any. */
+function differ(clusterId: string, other: string | undefined): boolean {
+  return clusterId !== NO_CLUSTER_ID && other !== undefined && other !== clusterId;
 }

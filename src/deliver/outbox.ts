@@ -2,6 +2,7 @@
 import type { ProducerStamp } from "../kafka/recordBatch.ts";
 import type { Batch } from "../route/batch.ts";
 import type { Partition } from "../route/topic.ts";
+import type { ProducerIdentity } from "./producerIds.ts";
 
 /** Sequence numbers are int32 and wrap to 0. */
 const SEQUENCES = 2 ** 31;
@@ -19,6 +20,14 @@ export type OutboxState =
   | { kind: "queued"; line: Line }
   | { kind: "in flight"; batch: Batch; sentAt: number }
   | { kind: "backing off"; timer: ReturnType<typeof setTimeout> };
+
+/** What the journal's open entry of a partition tells of. */
+export interface Journaled {
+  /** undefined when it is no batch as it is now: that of the entry could not be made again after a restart. */
+  batch: Batch | undefined;
+  producer: ProducerIdentity | undefined;
+  baseSequence: number;
+}
 
 /**
  * One batch in flight at a time: so what may be in Kafka or not is always the first thing to be sent again, with the same
@@ -38,8 +47,10 @@ export class Outbox {
   /** The broker may have a batch under the next sequence: what it then gets under it must be that very batch. */
   uncertain = false;
   /** With idempotence: whose sequence this is. */
-  producer: { producerId: bigint; producerEpoch: number } | undefined;
+  producer: ProducerIdentity | undefined;
   nextSequence = 0;
+  /** The entry of the journal that is open. */
+  journaled: Journaled | undefined;
 
   constructor(partition: Partition) {
     this.partition = partition;
@@ -57,6 +68,13 @@ export class Outbox {
     const { keyed, topic } = this.partition;
     if (keyed.due && (!topic.any.due || keyed.oldest <= topic.any.oldest)) return keyed.take();
     return topic.any.take();
+  }
+
+  /** Takes out what is to be sent again and no broker can have. What one may have stays, and goes before all others. */
+  takeUnsent(): Batch[] {
+    const kept = this.uncertain && this.state.kind !== "in flight" ? 1 : 0;
+    if (kept === 0 && this.state.kind !== "in flight") this.firstSentAt = undefined;
+    return this.resend.splice(kept);
   }
 
   /** When the oldest message it has taken was routed; Infinity when it has none. */

@@ -8,6 +8,8 @@ import { backoffDelay } from "./backoff.ts";
 export interface ProducerIdentity {
   producerId: bigint;
   producerEpoch: number;
+  /** The cluster that gave it, and that alone knows it; empty when it has no id. */
+  clusterId: string;
 }
 
 export interface ProducerIdsParts {
@@ -15,6 +17,7 @@ export interface ProducerIdsParts {
   backoff: number;
   backoffMax: number;
   random: () => number;
+  clusterId: () => string;
   /** Called when `current` has become known. */
   onKnown: () => void;
 }
@@ -49,7 +52,8 @@ export class ProducerIds {
           return;
         }
         this.#failures = 0;
-        this.current = { producerId: response.producerId, producerEpoch: response.producerEpoch };
+        const { producerId, producerEpoch } = response;
+        this.current = { producerId, producerEpoch, clusterId: this.#parts.clusterId() };
         this.#parts.onKnown();
       },
       (failure: { message: string }) => {

@@ -25,13 +25,13 @@ export class Settlement implements Settle {
   delivered(topic: Topic, batch: Batch): void {
     deliver(this.#ledger.total, batch.count);
     deliver(topic.account, batch.count);
-    this.#queue.settle(batch.numbers);
+    this.#queue.settle(batch.numbers, "delivered");
     batch.dispose();
   }
 
   discarded(topic: Topic | undefined, numbers: MessageNumbers, reason: DiscardReason): void {
     this.#book(topic?.account ?? this.#ledger.noTopic, topic?.name, numbers.count, reason);
-    this.#queue.settle(numbers);
+    this.#queue.settle(numbers, "discarded");
   }
 
   discardedBatch(topic: Topic, batch: Batch, reason: DiscardReason): void {

@@ -1,4 +1,5 @@
 // A batch: records of one topic, closed, in the form in which they go to Kafka; and how it is closed.
+import { crc32 } from "node:zlib";
 import { type Codec, codecIds, compress } from "../kafka/codecs.ts";
 import { RECORDS_AT, type TimestampHalves, writeBatchHeader } from "../kafka/recordBatch.ts";
 import type { MessageNumbers } from "../spool/numbers.ts";
@@ -12,6 +13,8 @@ export interface Batch {
   /** The messages in it, by number, in the order of the records. */
   readonly numbers: MessageNumbers;
   readonly count: number;
+  /** CRC-32 (zlib's) of the records before compression: whether a batch made again from its messages is this one. */
+  readonly checksum: number;
   /** When its first message was routed, in ms of the monotonic clock. */
   readonly openedAt: number;
   /** What its memory is counted in, until `dispose`. */
@@ -49,7 +52,9 @@ export function closeBatch(
   memory: MemoryUse,
 ): Batch {
   const { buffer, length, numbers, openedAt } = records;
-  const compressed = tryCompress(buffer.subarray(RECORDS_AT, length), compression);
+  const plain = buffer.subarray(RECORDS_AT, length);
+  const checksum = crc32(plain);
+  const compressed = tryCompress(plain, compression);
   const finalLength = compressed === undefined ? length : RECORDS_AT + compressed.length;
   const codecId = compressed === undefined ? codecIds.none : codecIds[compression.codec];
 
@@ -69,6 +74,7 @@ export function closeBatch(
     bytes: home.subarray(0, finalLength),
     numbers,
     count: numbers.count,
+    checksum,
     openedAt,
     memory,
     dispose() {
