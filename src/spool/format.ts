@@ -209,3 +209,17 @@ export function readNumbers(header: BlockHeader, bytes: Uint8Array, at: number):
   const end = payload + 4 + readUint32(bytes, payload);
   return MessageNumbers.fromDeltas(header.firstNumber, header.count, bytes, payload + 4, end);
 }
+
+/** The number behind the last message of the block at `at`, which was read into `header` and verified. */
+export function endOfNumbers(header: BlockHeader, bytes: Uint8Array, at: number): number {
+  if (header.kind !== BlockKind.Numbered) return header.firstNumber + header.count;
+  const deltas = at + BLOCK_HEADER + 4;
+  const end = deltas + readUint32(bytes, at + BLOCK_HEADER);
+  let number = header.firstNumber;
+  let scale = 1;
+  for (let byte = deltas; byte < end; byte++) {
+    number += ((bytes[byte] as number) % 128) * scale;
+    scale = (bytes[byte] as number) < 128 ? 1 : scale * 128;
+  }
+  return number + 1;
+}

@@ -53,11 +53,37 @@ export class NumberSet {
     if (page === undefined || ((page.bits[at >>> 5] as number) & bit) === 0) return false;
     page.bits[at >>> 5] = (page.bits[at >>> 5] as number) & ~bit;
     this.#size--;
-    if (--page.count === 0) {
-      this.#pages.delete(key);
-      this.#keys.splice(this.#indexOf(key), 1);
-    }
+    if (--page.count === 0) this.#drop(key);
     return true;
+  }
+
+  deleteRange(from: number, to: number): void {
+    let at = this.next(from);
+    while (at !== undefined && at < to) {
+      const key = Math.floor(at / PAGE);
+      const page = this.#pages.get(key) as Page;
+      const before = page.count;
+      clear(page, at - key * PAGE, Math.min(to - key * PAGE, PAGE));
+      this.#size -= before - page.count;
+      if (page.count === 0) {
+        this.#pages.delete(key);
+        this.#keys.splice(this.#indexOf(key), 1);
+      }
+      at = this.next((key + 1) * PAGE);
+    }
+  }
+
+  /** Removes those in [from, to), and answers how many were there. */
+  deleteRange(from: number, to: number): number {
+    const before = this.#size;
+    for (let at = from; at < to; ) {
+      const key = Math.floor(at / PAGE);
+      const end = Math.min(to, (key + 1) * PAGE);
+      const page = this.#pages.get(key);
+      if (page !== undefined) this.#clear(key, page, at - key * PAGE, end - key * PAGE);
+      at = end;
+    }
+    return before - this.#size;
   }
 
   has(number: number): boolean {
@@ -182,6 +208,26 @@ export class NumberSet {
     return page;
   }
 
+  #clear(key: number, page: Page, from: number, to: number): void {
+    const { bits } = page;
+    const before = page.count;
+    for (let at = from; at < to; ) {
+      const word = at >>> 5;
+      const end = Math.min(to, (word + 1) * 32);
+      const mask = end - at === 32 ? -1 : ((1 << (end - at)) - 1) << (at & 31);
+      page.count -= ones(mask & (bits[word] as number));
+      bits[word] = (bits[word] as number) & ~mask;
+      at = end;
+    }
+    this.#size -= before - page.count;
+    if (page.count === 0) this.#drop(key);
+  }
+
+  #drop(key: number): void {
+    this.#pages.delete(key);
+    this.#keys.splice(this.#indexOf(key), 1);
+  }
+
   /** The index of the first key that is at least `key`. */
   #indexOf(key: number): number {
     let low = 0;
@@ -215,11 +261,28 @@ function fill(page: Page, from: number, to: number): void {
   for (let at = from; at < to; ) {
     const word = at >>> 5;
     const end = Math.min(to, (word + 1) * 32);
-    const mask = end - at === 32 ? -1 : ((1 << (end - at)) - 1) << (at & 31);
+    const mask = maskOf(at, end);
     page.count += ones(mask & ~(bits[word] as number));
     bits[word] = (bits[word] as number) | mask;
     at = end;
   }
+}
+
+function clear(page: Page, from: number, to: number): void {
+  const { bits } = page;
+  for (let at = from; at < to; ) {
+    const word = at >>> 5;
+    const end = Math.min(to, (word + 1) * 32);
+    const mask = maskOf(at, end);
+    page.count -= ones(mask & (bits[word] as number));
+    bits[word] = (bits[word] as number) & ~mask;
+    at = end;
+  }
+}
+
+/** The bits [from, end) of one word. */
+function maskOf(from: number, end: number): number {
+  return end - from === 32 ? -1 : ((1 << (end - from)) - 1) << (from & 31);
 }
 
 /** Bits set in 32 (Hacker's Delight, figure 5-2). */

@@ -13,7 +13,11 @@ const number = fc.oneof(
 const action = fc.oneof(
   fc.record({ do: fc.constant("add" as const), number }),
   fc.record({ do: fc.constant("delete" as const), number }),
-  fc.record({ do: fc.constant("range" as const), number, length: fc.oneof(fc.nat(100), fc.nat(140_000)) }),
+  fc.record({
+    do: fc.constantFrom("range" as const, "deleteRange" as const),
+    number,
+    length: fc.oneof(fc.nat(100), fc.nat(140_000)),
+  }),
 );
 
 function valuesOf(set: NumberSet): number[] {
@@ -35,6 +39,9 @@ test("it holds what a plain set would hold", () => {
           plain.add(step.number);
         } else if (step.do === "delete") {
           expect(set.delete(step.number)).toBe(plain.delete(step.number));
+        } else if (step.do === "deleteRange") {
+          set.deleteRange(step.number, step.number + step.length);
+          for (let i = 0; i < step.length; i++) plain.delete(step.number + i);
         } else {
           set.addRange(step.number, step.number + step.length);
           for (let i = 0; i < step.length; i++) plain.add(step.number + i);
