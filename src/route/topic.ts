@@ -81,11 +81,16 @@ export class Topic {
   setPartitions(leaders: readonly { id: number; leader: number }[]): void {
     for (const partition of this.#known.values()) partition.leader = -1;
     this.partitions = leaders.map(({ id, leader }) => {
-      const partition = this.#known.get(id) ?? this.#newPartition(id);
+      const partition = this.ensurePartition(id);
       partition.leader = leader;
       return partition;
     });
     this.#placeMemory();
+  }
+
+  /** The partition of that id, also before Kafka has named it: something may have been sent to it before a restart. */
+  ensurePartition(id: number): Partition {
+    return this.#known.get(id) ?? this.#newPartition(id);
   }
 
   /** Also those that Kafka no longer names, for which something may wait. */
