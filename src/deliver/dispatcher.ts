@@ -9,6 +9,7 @@ import { rateLimited } from "../observe/logLimit.ts";
 import type { Batch } from "../route/batch.ts";
 import type { BufferPool } from "../route/bufferPool.ts";
 import type { DueListener, Partition, Topic } from "../route/topic.ts";
+import type { JournalEntry } from "../spool/journal.ts";
 import { Answers, heldByBroker } from "./answers.ts";
 import type { Broker } from "./broker.ts";
 import { Brokers } from "./brokers.ts";
@@ -164,6 +165,36 @@ export class Dispatcher implements DueListener {
         if (sent) this.#answers.giveUp(outbox, batch, reason);
         else settlement.discardedBatch(topic, batch, reason);
     }
+  }
+
+  /**
+   * `batch` was sent before a restart, and Kafka may have it: it goes first of all, as its journal entry says. Unless it is
+   * not `same`, or what knew it may not know it any more: then under a new producer id, as a possible duplicate.
+   */
+  restore(partition: Partition, batch: Batch, entry: JournalEntry, same: boolean): void {
+    const outbox = this.#outbox(partition);
+    outbox.resend.push(batch);
+    const known = same && entry.producerId >= 0n;
+    const { clusterId, producerId, producerEpoch, baseSequence } = entry;
+    const producer = known ? { producerId, producerEpoch, clusterId } : undefined;
+    outbox.journaled = { batch: same ? batch : undefined, producer, baseSequence };
+    if (producer === undefined) this.#parts.settlement.maybeTwice(partition.topic, batch);
+    else {
+      outbox.producer = producer;
+      outbox.nextSequence = baseSequence;
+      outbox.uncertain = true;
+      outbox.firstSentAt = this.#parts.now() - Math.max(0, Date.now() - entry.sentAt);
+    }
+    this.#enqueue(outbox);
+  }
+
+  /** Takes out what is to be sent to the partition again although no broker can have it: so that it can wait elsewhere. */
+  takeUnsent(partition: Partition): Batch[] {
+    const outbox = this.#outbox(partition);
+    const batches = outbox.takeUnsent();
+    // What Kafka may have keeps its entry; any other is about what was taken out.
+    if (outbox.state.kind !== "in flight" && !outbox.uncertain) this.#journal.returned(outbox);
+    return batches;
   }
 
   /** Closes every connection at once. */
