@@ -57,35 +57,6 @@ export class NumberSet {
     return true;
   }
 
-  deleteRange(from: number, to: number): void {
-    let at = this.next(from);
-    while (at !== undefined && at < to) {
-      const key = Math.floor(at / PAGE);
-      const page = this.#pages.get(key) as Page;
-      const before = page.count;
-      clear(page, at - key * PAGE, Math.min(to - key * PAGE, PAGE));
-      this.#size -= before - page.count;
-      if (page.count === 0) {
-        this.#pages.delete(key);
-        this.#keys.splice(this.#indexOf(key), 1);
-      }
-      at = this.next((key + 1) * PAGE);
-    }
-  }
-
-  /** Removes those in [from, to), and answers how many were there. */
-  deleteRange(from: number, to: number): number {
-    const before = this.#size;
-    for (let at = from; at < to; ) {
-      const key = Math.floor(at / PAGE);
-      const end = Math.min(to, (key + 1) * PAGE);
-      const page = this.#pages.get(key);
-      if (page !== undefined) this.#clear(key, page, at - key * PAGE, end - key * PAGE);
-      at = end;
-    }
-    return before - this.#size;
-  }
-
   has(number: number): boolean {
     const page = this.#pages.get(Math.floor(number / PAGE));
     if (page === undefined) return false;
@@ -208,21 +179,6 @@ export class NumberSet {
     return page;
   }
 
-  #clear(key: number, page: Page, from: number, to: number): void {
-    const { bits } = page;
-    const before = page.count;
-    for (let at = from; at < to; ) {
-      const word = at >>> 5;
-      const end = Math.min(to, (word + 1) * 32);
-      const mask = end - at === 32 ? -1 : ((1 << (end - at)) - 1) << (at & 31);
-      page.count -= ones(mask & (bits[word] as number));
-      bits[word] = (bits[word] as number) & ~mask;
-      at = end;
-    }
-    this.#size -= before - page.count;
-    if (page.count === 0) this.#drop(key);
-  }
-
   #drop(key: number): void {
     this.#pages.delete(key);
     this.#keys.splice(this.#indexOf(key), 1);
@@ -242,7 +198,7 @@ export class NumberSet {
 }
 
 /** A longer run in an encoding is damage: it would take 256 MiB of pages. */
-const MAX_RUN = 2 ** 31;
+const mask = maskOf(at, end);
 
 /** The first bit at `from` or behind it that is set (`flip` 0) or clear (`flip` -1); PAGE when there is none. */
 function find(bits: Uint32Array, from: number, flip: 0 | -1): number {
@@ -264,18 +220,6 @@ function fill(page: Page, from: number, to: number): void {
     const mask = maskOf(at, end);
     page.count += ones(mask & ~(bits[word] as number));
     bits[word] = (bits[word] as number) | mask;
-    at = end;
-  }
-}
-
-function clear(page: Page, from: number, to: number): void {
-  const { bits } = page;
-  for (let at = from; at < to; ) {
-    const word = at >>> 5;
-    const end = Math.min(to, (word + 1) * 32);
-    const mask = maskOf(at, end);
-    page.count -= ones(mask & (bits[word] as number));
-    bits[word] = (bits[word] as number) & ~mask;
     at = end;
   }
 }
