@@ -22,6 +22,8 @@ export interface ClusterParts {
   /** Between failing brokers, and between refreshes, ms. */
   backoff?: number;
   backoffMax?: number;
+  /** Topics that existed when an earlier run ended. */
+  topicsSeen?: Iterable<string>;
 }
 
 /** Topics in one request. More are asked for in the next: decoding an answer must not hold up everything else. */
@@ -54,8 +56,8 @@ export class Cluster {
   #timer: { at: number; cancel: () => void } | undefined;
 
   constructor(parts: ClusterParts) {
-    this.#parts = { after: afterDelay, backoff: 100, backoffMax: 5_000, ...parts };
-    this.#topics = new ClusterTopics(parts.kafka.autoCreateTopics);
+    this.#parts = { after: afterDelay, backoff: 100, backoffMax: 5_000, topicsSeen: [], ...parts };
+    this.#topics = new ClusterTopics(parts.kafka.autoCreateTopics, parts.topicsSeen);
     this.#link = new ClusterLink({ ...parts, bootstrap: parts.kafka.brokers });
     this.#refreshAt = this.#notBefore = parts.now();
   }
@@ -84,6 +86,11 @@ export class Cluster {
   /** host:port that metadata is asked of now. */
   get address(): string | undefined {
     return this.#link.address;
+  }
+
+  /** Names of topics that exist, for the next run: one broker that lags behind is not believed that they are gone. */
+  topicsSeen(): string[] {
+    return this.#topics.seen();
   }
 
   /** What is known of a topic; only of those wanted. */

@@ -34,7 +34,7 @@ export interface Ask {
 
 interface Entry {
   state: TopicState;
-  /** It existed once: then one broker that lags behind is not believed that it is gone. */
+  /** It existed once, in this run or an earlier one: then one broker that lags behind is not believed that it is gone. */
   seen: boolean;
   /** When it was answered for first: a cluster that was away is no time in which the topic could have been made. */
   firstAnswered: number | undefined;
@@ -56,15 +56,29 @@ const CONFIRM_APART = 60_000;
 /** A topic that is being made, or has no leader, is asked for after these many ms, doubling. */
 const SOON = 250;
 const SOON_AT_MOST = 2_000;
+/** Topics that are remembered although nobody wants them. */
+const SEEN_AT_MOST = 10_000;
 /** How long a new topic may be said not to exist when the broker is to make it (KRaft says so at first), or be unclear. ms */
 const CREATION_GRACE = 10_000;
 
 export class ClusterTopics {
   readonly #entries = new Map<string, Entry>();
   readonly #autoCreate: boolean;
+  /** Of an earlier run; each is taken out when it is wanted in this one. */
+  readonly #seenBefore: Set<string>;
 
-  constructor(autoCreate: boolean) {
+  /** `seen`: the topics that an earlier run saw. */
+  constructor(autoCreate: boolean, seen: Iterable<string> = []) {
     this.#autoCreate = autoCreate;
+    this.#seenBefore = new Set(seen);
+  }
+
+  /** Topics that exist, as far as is known: those an earlier run saw and nobody wanted since are the last of them. */
+  seen(): string[] {
+    const names: string[] = [];
+    for (const [name, { seen }] of this.#entries) if (seen) names.push(name);
+    for (const name of this.#seenBefore) if (names.length < SEEN_AT_MOST) names.push(name);
+    return names;
   }
 
   state(name: string): TopicState {
@@ -75,10 +89,11 @@ export class ClusterTopics {
   want(name: string, now: number): void {
     if (this.#entries.has(name)) return;
     const never = { firstAnswered: undefined, asked: Number.NEGATIVE_INFINITY, puzzled: 0, evidence: undefined };
-    this.#entries.set(name, { state: UNKNOWN, seen: false, due: now, ...never });
+    this.#entries.set(name, { state: UNKNOWN, seen: this.#seenBefore.delete(name), due: now, ...never });
   }
 
   forget(name: string): void {
+    if (this.#entries.get(name)?.seen) this.#seenBefore.add(name);
     this.#entries.delete(name);
   }
 
@@ -157,6 +172,11 @@ function learn(
       if (autoCreate && entry.state.kind === "unknown" && now - (entry.firstAnswered ?? now) < CREATION_GRACE) {
         return puzzle(entry, now);
       }
+      if (entry.seen && (entry.state.kind === "unknown" || entry.state.kind === "unclear")) {
+        // Seen before a restart: where it is is not known, and what comes for it must not wait in everybody's way.
+        if (entry.state.kind === "unknown") entry.state = { kind: "unclear", errorCode: answer.errorCode, since: now };
+        return doubt(entry, source, now);
+      }
       return absent(entry, "missing", answer.errorCode, now);
     case ErrorCode.TOPIC_AUTHORIZATION_FAILED:
       return absent(entry, "forbidden", answer.errorCode, now);
@@ -209,6 +229,7 @@ function doubt(entry: Entry, { brokerId, brokerIds }: AnswerSource, now: number)
   }
   const another = brokerIds.size <= 1 || (identified && brokerId !== evidence.brokerId);
   if (!another || now - evidence.at < CONFIRM_APART) return now + ASK_APART;
+  entry.seen = false;
   return absent(entry, "missing", ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, now);
 }
 

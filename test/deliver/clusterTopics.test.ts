@@ -19,8 +19,8 @@ const from = (brokerId: number | undefined, ...brokerIds: number[]): AnswerSourc
 });
 
 /** One topic "t" in a cluster of brokers 1, 2 and 3, at time 0. */
-function oneTopic({ autoCreate = false, brokers = [1, 2, 3] } = {}) {
-  const topics = new ClusterTopics(autoCreate);
+function oneTopic({ autoCreate = false, brokers = [1, 2, 3], seen = [] as string[] } = {}) {
+  const topics = new ClusterTopics(autoCreate, seen);
   topics.want("t", 0);
   return {
     topics,
@@ -225,6 +225,39 @@ describe("a topic seen before", () => {
     topics.refresh(1_000);
     expect(ask(1_000, FORBIDDEN)).toMatchObject({ changed: true, state: { kind: "forbidden" } });
     expect(ask(6_000, 0, 1, [1])).toMatchObject({ changed: true, state: { kind: "known" } });
+  });
+});
+
+describe("a topic seen before a restart", () => {
+  test("is unclear when one broker says that it is gone, and missing when another says so 60 s later", () => {
+    const { topics, ask } = oneTopic({ seen: ["t", "other"] });
+    expect(ask(0, MISSING, 1)).toMatchObject({ changed: true, state: { kind: "unclear", errorCode: MISSING } });
+    expect(ask(5_000, MISSING, 2)).toMatchObject({ changed: false, state: { kind: "unclear" } });
+    expect(topics.seen()).toEqual(["t", "other"]);
+    expect(ask(60_000, MISSING, 2)).toMatchObject({ ask: { confirm: { notFrom: 1 } }, state: { kind: "missing" } });
+    expect(topics.seen()).toEqual(["other"]);
+  });
+
+  test("is known again as soon as one broker knows it", () => {
+    const { topics, ask } = oneTopic({ seen: ["t"] });
+    ask(0, MISSING, 1);
+    expect(ask(5_000, 0, 2, [2])).toMatchObject({ changed: true, state: { kind: "known" } });
+    expect(topics.seen()).toEqual(["t"]);
+  });
+
+  test("gets its time when the broker makes topics", () => {
+    const { ask } = oneTopic({ seen: ["t"], autoCreate: true });
+    expect(ask(0, MISSING, 1).state.kind).toBe("unknown");
+    expect(ask(10_000, MISSING, 1).state.kind).toBe("unclear");
+  });
+
+  test("is remembered for the next one, wanted or not", () => {
+    const { topics, ask } = oneTopic({ seen: ["other"] });
+    expect(topics.seen()).toEqual(["other"]);
+    ask(0, 0, 1, [1]);
+    expect(topics.seen()).toEqual(["t", "other"]);
+    topics.forget("t");
+    expect(topics.seen().toSorted()).toEqual(["other", "t"]);
   });
 });
 
