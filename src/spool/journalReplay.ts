@@ -1,0 +1,124 @@
+// Reads the delivery journal after a start: which batches came to an end since the checkpoint, and which nobody knows of.
+import { join } from "node:path";
+import { codeOf, type Files, readWhole } from "./files.ts";
+import type { EntryEnd, JournalEntry } from "./journal.ts";
+import { journalName, listJournals } from "./journalFile.ts";
+import {
+  decodeEntry,
+  decodeJournalHeader,
+  findEntry,
+  JOURNAL_HEADER,
+  type JournalHeader,
+  type JournalRecord,
+} from "./journalFormat.ts";
+
+/** Bytes [from, to) of a file that say nothing. */
+export interface JournalProblem {
+  path: string;
+  from: number;
+  to: number;
+  why: string;
+}
+
+export interface Replay {
+  /** Sent, or about to be, and nobody knows whether Kafka has them: one for each partition at most. */
+  open: JournalEntry[];
+  /** The header of the newest file that has a good one. */
+  header: JournalHeader | undefined;
+  /** Of the newest file, whatever is in it; `from - 1` when there is none. */
+  lastOrdinal: number;
+  /** Damage with good entries behind it. What a crash cut off at the end of a file is none. */
+  problems: JournalProblem[];
+}
+
+/**
+ * Reads the files from `from` on. Calls back with each batch that is known to have been delivered or discarded. Never throws
+ * for what is in the files. A damaged entry costs what it alone said: its own messages count as never sent, and what became of
+ * the batch before it the entry after it says too.
+ */
+export function replayJournal(
+  files: Files,
+  directory: string,
+  from: number,
+  onEnd: (entry: JournalEntry, how: Exclude<EntryEnd, { kind: "returned" }>) => void,
+): Replay {
+  const open = new Map<string, JournalEntry>();
+  const replay: Replay = { open: [], header: undefined, lastOrdinal: from - 1, problems: [] };
+
+  const end = (key: string, how: EntryEnd) => {
+    const entry = open.get(key);
+    open.delete(key);
+    if (entry !== undefined && how.kind !== "returned") onEnd(entry, how);
+  };
+  const act = (record: JournalRecord) => {
+    if (record.kind === "ended") {
+      end(`${record.partition} ${record.topic}`, record.how);
+      return;
+    }
+    const { entry } = record;
+    const key = `${entry.partition} ${entry.topic}`;
+    const before = open.get(key);
+    // A write that failed halfway is made again in the next file: the same batch is not the end of itself.
+    if (before !== undefined && !sameBatch(before, entry)) {
+      const ends = record.kind === "sending" ? record.ends : [];
+      const mark = ends.find(({ first }) => first === before.numbers.first);
+      // What damage has made unknown is read and sent again: twice is better than never.
+      end(key, mark?.delivered === true ? { kind: "delivered" } : { kind: "returned" });
+    }
+    open.set(key, entry);
+  };
+
+  for (const ordinal of listJournals(files, directory)) {
+    replay.lastOrdinal = Math.max(replay.lastOrdinal, ordinal);
+    if (ordinal < from) continue;
+    const path = join(directory, journalName(ordinal));
+    const header = readJournal(files, path, act, replay.problems);
+    if (header !== undefined) replay.header = header;
+  }
+  replay.open = [...open.values()];
+  return replay;
+}
+
+function readJournal(
+  files: Files,
+  path: string,
+  act: (record: JournalRecord) => void,
+  problems: JournalProblem[],
+): JournalHeader | undefined {
+  let bytes: Buffer;
+  try {
+    bytes = readWhole(files, path);
+  } catch (error) {
+    problems.push({ path, from: 0, to: 0, why: `it cannot be read (${codeOf(error)})` });
+    return undefined;
+  }
+  const header = decodeJournalHeader(bytes);
+  if (header === undefined) {
+    // A file that a crash left half begun has no header, or none but zeros, and there is nothing in it to miss.
+    const begun = bytes.length >= JOURNAL_HEADER && bytes.subarray(0, JOURNAL_HEADER).some((byte) => byte !== 0);
+    if (begun) problems.push({ path, from: 0, to: bytes.length, why: "its header is damaged" });
+    return undefined;
+  }
+  let at = JOURNAL_HEADER;
+  while (at < bytes.length) {
+    const found = decodeEntry(bytes, at, header.seed);
+    if (found !== undefined) {
+      act(found.record);
+      at = found.next;
+      continue;
+    }
+    const from = at;
+    do at = findEntry(bytes, at + 1);
+    while (at < bytes.length && decodeEntry(bytes, at, header.seed) === undefined);
+    if (at < bytes.length) problems.push({ path, from, to: at, why: "damaged entries" });
+  }
+  return header;
+}
+
+function sameBatch(one: JournalEntry, other: JournalEntry): boolean {
+  return (
+    one.numbers.first === other.numbers.first &&
+    one.numbers.last === other.numbers.last &&
+    one.numbers.count === other.numbers.count
+  );
+}
