@@ -1,7 +1,9 @@
 // From the queue to Kafka: the rooms behind the input thread, put together.
 import { type Settings, topicSettings } from "./config/settings.ts";
 import { Cluster } from "./deliver/cluster.ts";
+import type { DeliveryJournal } from "./deliver/deliveryJournal.ts";
 import { Dispatcher } from "./deliver/dispatcher.ts";
+import { type RestoreParts, restoreBatches } from "./deliver/restore.ts";
 import { type DiscardListener, Settlement } from "./deliver/settlement.ts";
 import { watchTopics } from "./deliver/topicWatch.ts";
 import { KafkaConnection } from "./kafka/connection.ts";
@@ -33,6 +35,10 @@ export interface PipelineParts {
   queue: QueueReader;
   log: Log;
   onDiscard: DiscardListener;
+  /** Without one (memory only), a crash forgets what was sent. */
+  journal?: DeliveryJournal;
+  /** What an earlier run left. */
+  restored?: Pick<RestoreParts, "entries" | "bound" | "fetch"> & { topicsSeen: Iterable<string> };
 }
 
 export interface Pipeline {
@@ -51,7 +57,7 @@ export interface Pipeline {
 }
 
 /** Starts to take from the queue and to deliver. */
-export function startPipeline({ settings, queue, log, onDiscard }: PipelineParts): Pipeline {
+export function startPipeline({ settings, queue, log, onDiscard, journal, restored }: PipelineParts): Pipeline {
   const now = () => performance.now();
   const random = Math.random;
   const { memory, maxTopics } = settings.buffer;
@@ -72,13 +78,15 @@ export function startPipeline({ settings, queue, log, onDiscard }: PipelineParts
 
   const connect = (host: string, port: number) =>
     new KafkaConnection({ host, port, clientId, connectTimeout, requestTimeout, log });
-  const cluster = new Cluster({ kafka: settings.kafka, log, connect, now, random, backoff, backoffMax });
+  const topicsSeen = restored?.topicsSeen ?? [];
+  const cluster = new Cluster({ kafka: settings.kafka, log, connect, now, random, backoff, backoffMax, topicsSeen });
   const drainWaiting = (topic: Topic) => router.drainWaiting(topic);
   const dispatcher = new Dispatcher({
     settings,
     cluster,
     connect,
     settlement,
+    journal,
     pool,
     log,
     now,
@@ -99,6 +107,10 @@ export function startPipeline({ settings, queue, log, onDiscard }: PipelineParts
     onRouted: () => lingerTimer.arm(),
   });
   watchTopics({ cluster, dispatcher, topic: (name) => topics.get(name), drainWaiting, log });
+  if (restored !== undefined && journal !== undefined) {
+    const topic = (name: string) => topics.find(Buffer.from(name, "latin1"), 0, name.length);
+    restoreBatches({ ...restored, topic, dispatcher, settlement, journal, pool, log, now });
+  }
   cluster.start();
   router.start();
 
