@@ -57,6 +57,22 @@ export class NumberSet {
     return true;
   }
 
+  /** Removes those in [from, to). Answers how many were there. */
+  deleteRange(from: number, to: number): number {
+    const size = this.#size;
+    let at = this.next(from);
+    while (at !== undefined && at < to) {
+      const key = Math.floor(at / PAGE);
+      const page = this.#pages.get(key) as Page;
+      const before = page.count;
+      clear(page, at - key * PAGE, Math.min(to - key * PAGE, PAGE));
+      this.#size -= before - page.count;
+      if (page.count === 0) this.#drop(key);
+      at = this.next((key + 1) * PAGE);
+    }
+    return size - this.#size;
+  }
+
   has(number: number): boolean {
     const page = this.#pages.get(Math.floor(number / PAGE));
     if (page === undefined) return false;
@@ -198,7 +214,7 @@ export class NumberSet {
 }
 
 /** A longer run in an encoding is damage: it would take 256 MiB of pages. */
-const mask = maskOf(at, end);
+const MAX_RUN = 2 ** 31;
 
 /** The first bit at `from` or behind it that is set (`flip` 0) or clear (`flip` -1); PAGE when there is none. */
 function find(bits: Uint32Array, from: number, flip: 0 | -1): number {
@@ -220,6 +236,18 @@ function fill(page: Page, from: number, to: number): void {
     const mask = maskOf(at, end);
     page.count += ones(mask & ~(bits[word] as number));
     bits[word] = (bits[word] as number) | mask;
+    at = end;
+  }
+}
+
+function clear(page: Page, from: number, to: number): void {
+  const { bits } = page;
+  for (let at = from; at < to; ) {
+    const word = at >>> 5;
+    const end = Math.min(to, (word + 1) * 32);
+    const mask = maskOf(at, end);
+    page.count -= ones(mask & (bits[word] as number));
+    bits[word] = (bits[word] as number) & ~mask;
     at = end;
   }
 }
