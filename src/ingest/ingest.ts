@@ -113,6 +113,9 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
       case "readable":
         queue.wake();
         break;
+      case "queue":
+        queue.told(data.message);
+        break;
       case "report":
         Atomics.store(words, REPORT_OUT, 0);
         onReport({ ...data.news, counters: counters() });
@@ -162,7 +165,7 @@ function openEventFd(): number {
 async function orderFor(options: IngestOptions, control: SharedArrayBuffer, eventFd: number): Promise<StartOrder> {
   const { datagram, stream, tcp } = options.input;
   return {
-    queue: options.queue.memory,
+    queue: options.queue.order,
     control,
     eventFd,
     ...(datagram.enabled ? { datagram: unixOptions(datagram) } : {}),

@@ -1,5 +1,5 @@
 // The input thread: opens the sockets, says so, and serves them until it is told to stop.
-import { openMemoryQueueWriter } from "../spool/memoryQueue.ts";
+import { openQueueWriter } from "../spool/queueWriter.ts";
 import { InputLoop, memoryNeeded } from "./inputLoop.ts";
 import { Memory, openLibc } from "./libc.ts";
 import type { IngestFailure, InputMessage, StartOrder } from "./report.ts";
@@ -25,7 +25,10 @@ self.onmessage = ({ data: order }: MessageEvent<StartOrder>) => {
     failed(opened.failure);
     return;
   }
-  const queue = openMemoryQueueWriter(order.queue, () => post({ type: "readable" }));
+  const queue = openQueueWriter(order.queue, {
+    wake: () => post({ type: "readable" }),
+    tell: (message) => post({ type: "queue", message }),
+  });
   const loop = new InputLoop({ shell, queue, order, sockets: opened.sockets, post, clock: () => performance.now() });
   post({ type: "ready", addresses: addressesOf(opened.sockets) });
   try {

@@ -1,5 +1,6 @@
 // What the input thread tells the main thread of its work, and the messages between the two.
 import type { DiscardReason } from "../observe/discards.ts";
+import type { QueueOrder, WriterMessage } from "../spool/queue.ts";
 
 export type InputKind = "datagram" | "stream" | "tcp";
 
@@ -103,7 +104,7 @@ export interface IngestLimits {
 
 /** The first and only message to the input thread. */
 export interface StartOrder {
-  queue: SharedArrayBuffer;
+  queue: QueueOrder;
   /** See control.ts. */
   control: SharedArrayBuffer;
   /** Written to whenever the thread is to look at the control words or at the queue. */
@@ -120,6 +121,8 @@ export type InputMessage =
   | { type: "ready"; addresses: Addresses }
   | { type: "failed"; failure: IngestFailure }
   | { type: "readable" }
+  /** For `QueueLink.told`. */
+  | { type: "queue"; message: WriterMessage }
   | { type: "report"; news: IngestNews }
   | { type: "warning"; message: string; fields: Record<string, unknown> }
   /** The stop has come so far that everything taken is in the queue. */

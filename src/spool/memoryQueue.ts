@@ -1,8 +1,9 @@
 // The queue in memory alone: a ring between the threads, message numbers, and settlement by spans of them.
 import type { Block } from "./block.ts";
 import type { MessageNumbers } from "./numbers.ts";
-import type { QueueLink, QueueReader, QueueWriter } from "./queue.ts";
+import type { QueueHooks, QueueLink, QueueOrder, QueueReader, QueueWriter, SettledHow } from "./queue.ts";
 import { createRingMemory, RingReader, RingWriter } from "./ring.ts";
+import { Spans } from "./spans.ts";
 
 /** The writing side, for the input thread. `wake` must reach `MemoryQueue.wake` on the other thread. */
 export function openMemoryQueueWriter(memory: SharedArrayBuffer, wake: () => void): QueueWriter {
@@ -16,17 +17,15 @@ export function openMemoryQueueWriter(memory: SharedArrayBuffer, wake: () => voi
       next += count;
       return first;
     },
+    get lastNumber() {
+      return next - 1;
+    },
+    synced: 0,
+    state: "memory",
+    refusedSync: () => true,
+    syncSoon: () => {},
+    tend: () => {},
   };
-}
-
-/** Messages that a span has at least, before the next is begun. */
-const SPAN = 1000;
-
-/** Messages with numbers that follow each other. */
-interface Span {
-  firstNumber: number;
-  count: number;
-  unsettled: number;
 }
 
 /**
@@ -39,12 +38,11 @@ const LOOK_AGAIN = 1;
 /** The reading side. `capacity`: bytes that may wait between the two threads. */
 export class MemoryQueue implements QueueReader, QueueLink {
   readonly memory: SharedArrayBuffer;
+  readonly order: QueueOrder;
   readonly #ring: RingReader;
+  readonly #spans = new Spans();
+  #hooks: QueueHooks | undefined;
   #taken = 0;
-  #settled = 0;
-  /** What was read and is not settled in full, ascending; and in between some that are, `#done` of them. */
-  #spans: Span[] = [];
-  #done = 0;
   /** "looking": it will look again by itself. "asleep": the writer has been asked to wake it. */
   #state: "awake" | "looking" | "asleep" = "awake";
   #onReadable: () => void = () => {};
@@ -52,7 +50,14 @@ export class MemoryQueue implements QueueReader, QueueLink {
 
   constructor(capacity: number) {
     this.memory = createRingMemory(capacity);
+    this.order = { kind: "memory", memory: this.memory };
     this.#ring = new RingReader(this.memory, () => this.#onRoom());
+  }
+
+  /** Has the receipts told of what is taken and settled, from now on. */
+  watch(hooks: QueueHooks): void {
+    this.#hooks = hooks;
+    this.#spans.hooks = hooks;
   }
 
   read(): Block | undefined {
@@ -62,7 +67,8 @@ export class MemoryQueue implements QueueReader, QueueLink {
       return undefined;
     }
     this.#taken += block.count;
-    this.#note(block.firstNumber, block.count);
+    block.receiptAccount = this.#hooks?.accountOf(block.source, undefined) ?? 0;
+    this.#spans.take(block);
     return block;
   }
 
@@ -84,29 +90,11 @@ export class MemoryQueue implements QueueReader, QueueLink {
     this.#onReadable();
   }
 
-  settle(numbers: MessageNumbers): void {
-    if (numbers.count === 0) return;
-    const spans = this.#spans;
-    let index = this.#spanOf(numbers.first);
-    let span = spans[index];
-    let end = span === undefined ? 0 : span.firstNumber + span.count;
-    numbers.forEach((number) => {
-      while (span !== undefined && number >= end) {
-        span = spans[++index];
-        end = span === undefined ? 0 : span.firstNumber + span.count;
-      }
-      // Only a defect gets here; going on would let the ledger drift in silence.
-      if (span === undefined || number < span.firstNumber || span.unsettled === 0) {
-        throw new RangeError(`message ${number} is settled twice, or was never read`);
-      }
-      if (--span.unsettled === 0) this.#done++;
-    });
-    this.#settled += numbers.count;
-    // Also from behind those that wait for long: a message of a held topic must not keep the spans of all that follow it.
-    if (this.#done === spans.length || (this.#done > 1024 && this.#done * 2 > spans.length)) {
-      this.#spans = this.#done === spans.length ? [] : spans.filter(({ unsettled }) => unsettled > 0);
-      this.#done = 0;
-    }
+  /** The writer of this queue has nothing to tell. */
+  told(): void {}
+
+  settle(numbers: MessageNumbers, how: SettledHow): void {
+    this.#spans.settle(numbers, how);
   }
 
   get written(): number {
@@ -118,28 +106,19 @@ export class MemoryQueue implements QueueReader, QueueLink {
   }
 
   get settled(): number {
-    return this.#settled;
+    return this.#spans.settled;
+  }
+
+  get unread(): number {
+    return this.written - this.#taken;
   }
 
   get unsettled(): number {
-    return this.written - this.#settled;
+    return this.written - this.settled;
   }
 
   get bytesWaiting(): number {
     return this.#ring.bytesWaiting;
-  }
-
-  /** Remembers that these are to be settled. Small blocks share a span: a span is an object, and weighs like ten messages. */
-  #note(firstNumber: number, count: number): void {
-    const last = this.#spans.at(-1);
-    // The spans in between may have been dropped, and one that is done may be.
-    const follows = last !== undefined && last.unsettled > 0 && last.firstNumber + last.count === firstNumber;
-    if (follows && last.count < SPAN) {
-      last.count += count;
-      last.unsettled += count;
-    } else {
-      this.#spans.push({ firstNumber, count, unsettled: count });
-    }
   }
 
   #rest(): void {
@@ -153,17 +132,5 @@ export class MemoryQueue implements QueueReader, QueueLink {
         this.#onReadable();
       }
     }, LOOK_AGAIN);
-  }
-
-  /** The index of the span that holds `number`, or where it would be. */
-  #spanOf(number: number): number {
-    let low = 0;
-    let high = this.#spans.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if ((this.#spans[middle] as Span).firstNumber <= number) low = middle;
-      else high = middle - 1;
-    }
-    return low;
   }
 }

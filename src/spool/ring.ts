@@ -13,7 +13,7 @@
 // - IDLE is set by a reader that found nothing and sleeps, and cleared by the one append that must wake it. WANTED is
 //   set by a writer that found no room, and cleared by the one release that must wake it. Each looks again after setting
 //   its flag, so no wake-up is lost.
-import type { Block } from "./block.ts";
+import { type Block, emptyBlock } from "./block.ts";
 
 // Indexes of the 32-bit words; the writer's and the reader's are in cache lines of their own.
 const WRITTEN = 0;
@@ -213,7 +213,7 @@ export class RingReader extends Ring {
     super(memory);
     this.#onRoom = onRoom;
     this.#position = this.counters[WHOLE_RELEASED] as number;
-    this.#block = { firstNumber: 0, count: 0, source: 0, receivedAt: 0, bytes: this.bytes, start: 0, end: 0 };
+    this.#block = emptyBlock(this.bytes);
   }
 
   /** Bytes of frames written and not yet released. */
@@ -238,6 +238,7 @@ export class RingReader extends Ring {
     const double = offset / 8 + 2;
     const block = this.#block;
     block.count = this.words[word + 2] as number;
+    block.live = block.count;
     block.firstNumber = this.doubles[double] as number;
     block.receivedAt = this.doubles[double + 1] as number;
     block.source = this.doubles[double + 2] as number;

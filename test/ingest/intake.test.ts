@@ -16,6 +16,12 @@ function fakeQueue(capacity: number) {
   let next = 1;
   const queue: QueueWriter = {
     largest: capacity,
+    lastNumber: 0,
+    synced: 0,
+    state: "memory",
+    refusedSync: () => true,
+    syncSoon: () => {},
+    tend: () => {},
     append(source, _receivedAt, bytes, start, end, count) {
       if (used + end - start > capacity) return 0;
       const frames: Buffer[] = [];

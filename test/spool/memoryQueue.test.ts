@@ -39,14 +39,14 @@ test("messages settled in any order leave nothing unsettled", () => {
             const batch = batches[(choice.next().value as number) % partitions] as MessageNumbers;
             batch.append(expected + i);
             if (batch.count < 30) continue;
-            queue.settle(batch);
+            queue.settle(batch, "delivered");
             batch.clear();
           }
           expected += count;
         }
         const rest = batches.reduce((sum, batch) => sum + batch.count, 0);
         expect(queue.unsettled).toBe(rest);
-        for (const batch of batches.reverse()) queue.settle(batch);
+        for (const batch of batches.reverse()) queue.settle(batch, "delivered");
         expect([queue.written, queue.taken, queue.settled, queue.unsettled]).toEqual([
           expected - 1,
           expected - 1,
@@ -123,11 +123,11 @@ test("settling a message twice, or one never read, is a defect that shows", () =
   const queue = new MemoryQueue(1000);
   const writer = openMemoryQueueWriter(queue.memory, () => {});
   writer.append(0, 0, FRAMES, 0, 64, 1);
-  expect(() => queue.settle(numbersOf([1]))).toThrow(RangeError);
+  expect(() => queue.settle(numbersOf([1]), "delivered")).toThrow(RangeError);
   queue.read();
   queue.release();
-  queue.settle(numbersOf([1]));
-  expect(() => queue.settle(numbersOf([1]))).toThrow(RangeError);
+  queue.settle(numbersOf([1]), "delivered");
+  expect(() => queue.settle(numbersOf([1]), "delivered")).toThrow(RangeError);
 });
 
 test("a message that waits for long keeps nothing of the many that are settled behind it", () => {
@@ -151,11 +151,11 @@ test("a message that waits for long keeps nothing of the many that are settled b
     const first = take();
     numbers.clear();
     for (let index = 0; index < count; index++) numbers.append(first + index);
-    queue.settle(numbers);
+    queue.settle(numbers, "delivered");
   }
   expect(objects() - before).toBeLessThan(5000);
   expect(queue.unsettled).toBe(count);
-  queue.settle(numbersOf([held, held + 999]));
-  expect(() => queue.settle(numbers)).toThrow("settled twice");
+  queue.settle(numbersOf([held, held + 999]), "delivered");
+  expect(() => queue.settle(numbers, "delivered")).toThrow("settled twice");
   expect(queue.unsettled).toBe(count - 2);
 });

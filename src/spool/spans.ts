@@ -1,0 +1,240 @@
+// Settlement: which messages that were taken from a log are not settled, in which segments they are, and whose they were.
+//
+// What holds:
+// - A number is in `unsettled` from the moment it is taken until it is settled or put back. Only a defect settles or takes
+//   it out of turn; that throws, since going on would let the ledger drift in silence.
+// - Whatever waits for long keeps nothing but its own: the sets, counts and spans of those settled before and behind it go.
+import type { Block } from "./block.ts";
+import { NumberSet } from "./numberSet.ts";
+import type { MessageNumbers } from "./numbers.ts";
+import type { QueueHooks, SettledHow } from "./queue.ts";
+
+/** Messages that a span of one account has at least, before the next is begun. */
+const SPAN = 1000;
+
+/** The unsettled of one segment: those from `first` up to the next segment's first. */
+interface SegmentCount {
+  ordinal: number;
+  first: number;
+  unsettled: number;
+}
+
+/** Messages of one account (never 0) in [first, end), not all numbers of which need be its own. */
+interface AccountSpan {
+  first: number;
+  end: number;
+  account: number;
+  unsettled: number;
+}
+
+/** Told of taken and settled messages of accounts other than 0. */
+export type SpanHooks = Partial<Pick<QueueHooks, "onTaken" | "onSettled">>;
+
+export class Spans {
+  /** Taken and neither settled nor put back. Not to be changed. */
+  readonly unsettled = new NumberSet();
+  hooks: SpanHooks;
+  /** Ascending by `first`. */
+  #segments: SegmentCount[] = [];
+  /** Beyond so many it is worth a look which of them are done. */
+  #manySegments = 16;
+  /** Ascending, and without overlap; some in between may be done, `#done` of them. */
+  #spans: AccountSpan[] = [];
+  #done = 0;
+  #settled = 0;
+  // The run of numbers that is being gathered by `settle`.
+  #runFirst = 0;
+  #runEnd = 0;
+  #how: SettledHow = "delivered";
+
+  constructor(hooks: SpanHooks = {}) {
+    this.hooks = hooks;
+  }
+
+  /** Messages settled since the start. */
+  get settled(): number {
+    return this.#settled;
+  }
+
+  /** Taken and not settled. */
+  has(number: number): boolean {
+    return this.unsettled.has(number);
+  }
+
+  /** The messages of the block, but those in its `skip`, are taken. */
+  take(block: Block): void {
+    const { firstNumber, count, skip, numbers } = block;
+    if (skip === undefined && numbers === undefined) {
+      this.#takeRun(block, firstNumber, firstNumber + count);
+      return;
+    }
+    let from = 0;
+    let to = 0;
+    for (let index = 0; index < count; index++) {
+      const number = numbers === undefined ? firstNumber + index : (numbers[index] as number);
+      if (skip?.has(number) === true) continue;
+      if (number !== to) {
+        if (to > from) this.#takeRun(block, from, to);
+        from = number;
+      }
+      to = number + 1;
+    }
+    if (to > from) this.#takeRun(block, from, to);
+  }
+
+  /** These were taken, and need nothing more. Throws a RangeError when one was settled before or never taken. */
+  settle(numbers: MessageNumbers, how: SettledHow): void {
+    if (numbers.count === 0) return;
+    this.#how = how;
+    this.#runFirst = this.#runEnd = numbers.first;
+    numbers.forEach(this.#gather);
+    this.#settleRun();
+    this.#compact();
+  }
+
+  /** One that was taken is as if it had not been: it is going to be taken again. */
+  untake(number: number): void {
+    if (!this.unsettled.delete(number)) throw new RangeError(`message ${number} was not taken, or is settled`);
+    (this.#segments[this.#segmentOf(number)] as SegmentCount).unsettled--;
+  }
+
+  /** How many of a segment's messages are unsettled. */
+  unsettledIn(ordinal: number): number {
+    let sum = 0;
+    for (const segment of this.#segments) if (segment.ordinal === ordinal) sum += segment.unsettled;
+    return sum;
+  }
+
+  readonly #gather = (number: number): void => {
+    if (number === this.#runEnd) {
+      this.#runEnd++;
+      return;
+    }
+    this.#settleRun();
+    this.#runFirst = number;
+    this.#runEnd = number + 1;
+  };
+
+  #settleRun(): void {
+    const from = this.#runFirst;
+    const to = this.#runEnd;
+    const removed = to - from === 1 ? this.unsettled.delete(from) : this.unsettled.deleteRange(from, to) === to - from;
+    if (!removed) throw new RangeError(`a message of ${from} to ${to - 1} is settled twice, or was never read`);
+    this.#settled += to - from;
+    for (let at = from, index = this.#segmentOf(from); at < to; index++) {
+      const end = Math.min(to, this.#segments[index + 1]?.first ?? to);
+      (this.#segments[index] as SegmentCount).unsettled -= end - at;
+      at = end;
+    }
+    if (this.#spans.length > 0) this.#settleSpans(from, to);
+  }
+
+  #settleSpans(from: number, to: number): void {
+    for (let index = this.#spanBehind(from); index < this.#spans.length; index++) {
+      const span = this.#spans[index] as AccountSpan;
+      if (span.first >= to) return;
+      const first = Math.max(from, span.first);
+      const count = Math.min(to, span.end) - first;
+      span.unsettled -= count;
+      if (span.unsettled === 0) this.#done++;
+      this.hooks.onSettled?.(span.account, first, count, this.#how);
+    }
+  }
+
+  #takeRun(block: Block, from: number, to: number): void {
+    const before = this.unsettled.size;
+    this.unsettled.addRange(from, to);
+    if (this.unsettled.size - before !== to - from)
+      throw new RangeError(`a message of ${from} to ${to - 1} is taken twice`);
+    this.#countIn(block.segment, from, to - from);
+    if (block.receiptAccount !== 0) this.#note(block, from, to);
+  }
+
+  #countIn(ordinal: number, number: number, count: number): void {
+    const segments = this.#segments;
+    const index = this.#segmentOf(number);
+    const at = segments[index];
+    if (at === undefined) {
+      segments.push({ ordinal, first: number, unsettled: count });
+    } else if (at.ordinal === ordinal) {
+      if (at.first > number) at.first = number;
+      at.unsettled += count;
+    } else if (at.first > number) {
+      segments.splice(index, 0, { ordinal, first: number, unsettled: count });
+    } else {
+      const next = segments[index + 1];
+      if (next?.ordinal !== ordinal) {
+        segments.splice(index + 1, 0, { ordinal, first: number, unsettled: count });
+      } else {
+        next.first = number;
+        next.unsettled += count;
+      }
+    }
+  }
+
+  /** Remembers whose they are. Small blocks share a span: a span is an object, and weighs like ten messages. */
+  #note(block: Block, from: number, to: number): void {
+    const { receiptAccount: account } = block;
+    const spans = this.#spans;
+    const last = spans.at(-1);
+    if (last === undefined || last.end <= from) {
+      if (
+        last !== undefined &&
+        last.end === from &&
+        last.account === account &&
+        last.unsettled > 0 &&
+        to - last.first <= SPAN
+      ) {
+        last.end = to;
+        last.unsettled += to - from;
+      } else {
+        spans.push({ first: from, end: to, account, unsettled: to - from });
+      }
+    } else {
+      const index = this.#spanBehind(from);
+      const span = spans[index];
+      // Put back and taken again: known already.
+      if (span !== undefined && span.first <= from && span.unsettled > 0) return;
+      spans.splice(index, 0, { first: from, end: to, account, unsettled: to - from });
+    }
+    this.hooks.onTaken?.(account, from, to - from, block.session === undefined ? 0 : block.position + block.count);
+  }
+
+  /** Also from behind those that wait for long: a message of a held topic must not keep the spans of all that follow it. */
+  #compact(): void {
+    const { length } = this.#spans;
+    if (length > 0 && (this.#done === length || (this.#done > 1024 && this.#done * 2 > length))) {
+      this.#spans = this.#done === length ? [] : this.#spans.filter(({ unsettled }) => unsettled > 0);
+      this.#done = 0;
+    }
+    if (this.#segments.length <= this.#manySegments) return;
+    this.#segments = this.#segments.filter(({ unsettled }) => unsettled > 0);
+    this.#manySegments = this.#segments.length * 2 + 16;
+  }
+
+  /** The index of the last segment whose first number is at most `number`, or 0. */
+  #segmentOf(number: number): number {
+    const segments = this.#segments;
+    let low = 0;
+    let high = segments.length - 1;
+    if (high >= 0 && (segments[high] as SegmentCount).first <= number) return high;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if ((segments[middle] as SegmentCount).first <= number) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  /** The index of the first span that ends behind `number`. */
+  #spanBehind(number: number): number {
+    let low = 0;
+    let high = this.#spans.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#spans[middle] as AccountSpan).end <= number) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
