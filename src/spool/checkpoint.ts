@@ -1,6 +1,10 @@
 // The checkpoint: all that must be known after a restart, besides the messages themselves.
+import { join } from "node:path";
 import type { Account } from "../observe/ledger.ts";
+import { decodeCheckpoint, encodeCheckpoint } from "./checkpointFormat.ts";
+import { codeOf, type Files, readWhole, writeAll } from "./files.ts";
 import type { NumberSet } from "./numberSet.ts";
+import { syncNames } from "./syncNames.ts";
 
 /** A place in a log. */
 export interface LogPosition {
@@ -73,4 +77,128 @@ export interface Checkpoint extends CheckpointState {
   /** Goes up by one with each; the newer of two valid slots wins. */
   generation: number;
   writtenAt: number;
+}
+
+/** The slot files in the data directory, written in turn. */
+const SLOTS = ["checkpoint.0", "checkpoint.1"] as const;
+
+/** Slots grow in steps of this, so that on a full disk there is room for a checkpoint, and with it for deleting segments. */
+const STEP = 65_536;
+
+interface Slot {
+  path: string;
+  fd: number | undefined;
+  size: number;
+  /** Of the checkpoint in it; 0 when it holds none that is valid. */
+  generation: number;
+  /** The journal that its checkpoint names. */
+  journal: number;
+}
+
+/** One at a time: `write` must not be called before the one before has ended. */
+export class CheckpointStore {
+  readonly #files: Files;
+  readonly #directory: string;
+  readonly #slots: Slot[];
+  readonly #wallClock: () => number;
+
+  /** `wallClock`: milliseconds since the epoch. */
+  constructor(files: Files, directory: string, wallClock: () => number = Date.now) {
+    this.#files = files;
+    this.#directory = directory;
+    this.#wallClock = wallClock;
+    this.#slots = SLOTS.map((name) => ({
+      path: join(directory, name),
+      fd: undefined,
+      size: 0,
+      generation: 0,
+      journal: 0,
+    }));
+  }
+
+  /** The newest valid checkpoint. `damaged`: slots that are there and hold none. Never throws. */
+  load(): { checkpoint: Checkpoint | undefined; damaged: string[] } {
+    let newest: Checkpoint | undefined;
+    const damaged: string[] = [];
+    for (const slot of this.#slots) {
+      const checkpoint = this.#read(slot.path);
+      if (checkpoint === "damaged") damaged.push(slot.path);
+      if (checkpoint === "damaged" || checkpoint === "missing") continue;
+      slot.generation = checkpoint.generation;
+      slot.journal = checkpoint.journal;
+      if (checkpoint.generation > (newest?.generation ?? 0)) newest = checkpoint;
+    }
+    return { checkpoint: newest, damaged };
+  }
+
+  /**
+   * The first journal file that a checkpoint on the disk names, 0 without one: older ones can go. One of the two slots may become
+   * unreadable, and then the other one's is needed.
+   */
+  get firstJournal(): number {
+    const named = this.#slots.filter(({ generation }) => generation > 0).map(({ journal }) => journal);
+    return named.length === 0 ? 0 : Math.min(...named);
+  }
+
+  /**
+   * Takes `state` down as it is at the call, writes it over the older slot and makes it safe from a power cut. Rejects when
+   * the disk refuses; the newest checkpoint written before is still there then.
+   */
+  async write(state: CheckpointState): Promise<void> {
+    const newest = Math.max(...this.#slots.map(({ generation }) => generation));
+    const slot = this.#slots.reduce((older, other) => (other.generation < older.generation ? other : older));
+    const generation = newest + 1;
+    const content = encodeCheckpoint({ ...state, generation, writtenAt: this.#wallClock() });
+    const isNew = slot.fd === undefined;
+    slot.generation = 0;
+    try {
+      const fd = this.#open(slot);
+      const size = Math.max(slot.size, Math.ceil(content.length / STEP) * STEP);
+      const bytes = size === slot.size ? content : Buffer.concat([content, Buffer.alloc(size - content.length)]);
+      writeAll(this.#files, fd, bytes, 0, bytes.length, 0);
+      await this.#files.sync(fd);
+      if (isNew) await syncNames(this.#files, this.#directory);
+      slot.size = size;
+    } catch (error) {
+      this.#abandon(slot);
+      throw error;
+    }
+    slot.generation = generation;
+    slot.journal = state.journal;
+  }
+
+  close(): void {
+    for (const slot of this.#slots) {
+      if (slot.fd !== undefined) this.#files.close(slot.fd);
+      slot.fd = undefined;
+    }
+  }
+
+  #open(slot: Slot): number {
+    if (slot.fd === undefined) {
+      slot.fd = this.#files.open(slot.path, this.#files.exists(slot.path) ? "r+" : "wx+");
+      slot.size = this.#files.size(slot.fd);
+    }
+    return slot.fd;
+  }
+
+  /** What a failed write or sync leaves behind is not trusted with another: the next one begins a new file. */
+  #abandon(slot: Slot): void {
+    if (slot.fd !== undefined) this.#files.close(slot.fd);
+    slot.fd = undefined;
+    slot.size = 0;
+    try {
+      this.#files.remove(slot.path);
+    } catch {
+      // Then it is written over, once the disk takes anything again.
+    }
+  }
+
+  #read(path: string): Checkpoint | "missing" | "damaged" {
+    try {
+      return decodeCheckpoint(readWhole(this.#files, path)) ?? "damaged";
+    } catch (error) {
+      return codeOf(error) === "ENOENT" ? "missing" : "damaged";
+    }
+  }
 }

@@ -124,7 +124,8 @@ export class Journal {
     for (const entry of entries) {
       const key = keyOf(entry.topic, entry.partition);
       const before = this.#open.get(key);
-      if (before !== undefined) this.#note(key, before, true);
+      // Messages that are sent once more were not delivered before.
+      if (before !== undefined) this.#note(key, before, before.numbers.first !== entry.numbers.first);
       this.#lazy.delete(key);
       this.#open.set(key, entry);
       records.push({ kind: "sending", entry, ends: this.#ends.get(key) ?? [] });
