@@ -40,6 +40,12 @@ export interface DispatcherParts {
   onRelease: (topic: Topic) => void;
 }
 
+/**
+ * How a batch was found after a restart: as it was sent; with the same messages, but not to be sent as it was; with some of
+ * its messages gone, and its entry therefore ended.
+ */
+export type RestoredAs = "same" | "changed" | "partly";
+
 /** The answer to a batch that wants none (acks 0): written to the socket is delivered. */
 const WRITTEN: PartitionAnswer = { errorCode: 0, errorMessage: null, recordErrors: [] };
 
@@ -168,16 +174,16 @@ export class Dispatcher implements DueListener {
   }
 
   /**
-   * `batch` was sent before a restart, and Kafka may have it: it goes first of all, as its journal entry says. Unless it is
-   * not `same`, or what knew it may not know it any more: then under a new producer id, as a possible duplicate.
+   * `batch` was sent before a restart, and Kafka may have it: it goes first of all, as its journal entry says. One that is not
+   * the "same" goes under a new producer id, as a possible duplicate.
    */
-  restore(partition: Partition, batch: Batch, entry: JournalEntry, same: boolean): void {
+  restore(partition: Partition, batch: Batch, entry: JournalEntry, as: RestoredAs): void {
     const outbox = this.#outbox(partition);
     outbox.resend.push(batch);
-    const known = same && entry.producerId >= 0n;
     const { clusterId, producerId, producerEpoch, baseSequence } = entry;
+    const known = as === "same" && producerId >= 0n;
     const producer = known ? { producerId, producerEpoch, clusterId } : undefined;
-    outbox.journaled = { batch: same ? batch : undefined, producer, baseSequence };
+    if (as !== "partly") outbox.journaled = { batch: as === "same" ? batch : undefined, producer, baseSequence };
     if (producer === undefined) this.#parts.settlement.maybeTwice(partition.topic, batch);
     else {
       outbox.producer = producer;

@@ -52,10 +52,11 @@ export function restoreBatches(parts: RestoreParts): void {
       settlement.discarded(topic, missing, "damaged");
     }
     if (batch === undefined) continue;
-    const unchanged = missing.count === 0 && batch.checksum === entry.checksum;
-    if (!bound) log.warn("another machine or data directory: a batch may come twice", about);
-    else if (!unchanged && missing.count === 0) log.warn("a batch cannot be made as it was: it may come twice", about);
-    dispatcher.restore(partition, batch, entry, unchanged && bound);
+    const unchanged = batch.checksum === entry.checksum;
+    if (!bound) log.warn("another machine or data directory than before: a batch may come twice", about);
+    else if (!unchanged) log.warn("a batch cannot be made as it was: it may come twice", about);
+    const as = missing.count > 0 ? "partly" : bound && unchanged ? "same" : "changed";
+    dispatcher.restore(partition, batch, entry, as);
     batches++;
     messages += batch.count;
   }

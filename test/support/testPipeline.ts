@@ -35,7 +35,7 @@ export interface TestPipeline {
 }
 
 /** Short times, so that what has to be waited for comes soon; nothing is asserted about them. */
-function quickSettings(): Settings {
+export function quickSettings(): Settings {
   const settings = defaultSettings({ env: {}, uid: 0 });
   settings.kafka.requestTimeout = 400;
   settings.kafka.autoCreateTopics = true;
@@ -90,7 +90,13 @@ export async function testPipeline(
   };
 }
 
-function frameOf({ topic = "t", key = "", value, partitionKey, timestamp = 1_795_000_000_000 }: TestMessage): Buffer {
+export function frameOf({
+  topic = "t",
+  key = "",
+  value,
+  partitionKey,
+  timestamp = 1_795_000_000_000,
+}: TestMessage): Buffer {
   const message = { topic, timestamp, key: Buffer.from(key), value: Buffer.from(value) };
   return partitionKey === undefined ? encodeAnyPartition(message) : encodePartitionKey({ ...message, partitionKey });
 }
