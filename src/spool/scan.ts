@@ -109,7 +109,7 @@ export class SegmentCursor {
     this.torn = false;
     this.sealed = false;
     if (offset >= limit) return "end";
-    if (this.#isBlock(offset, limit)) return this.#arrive(offset);
+    if (this.#isBlock(offset, limit, false)) return this.#arrive(offset);
     const found = this.#search(offset + 1, limit);
     if (found < 0) {
       this.torn = true;
@@ -142,15 +142,20 @@ export class SegmentCursor {
     return "block";
   }
 
-  /** Whether a block begins at `offset`, ends at or before `limit` and is as it was written. It is in the window then. */
-  #isBlock(offset: number, limit: number): boolean {
+  /**
+   * Whether a block begins at `offset`, ends at or before `limit` and is as it was written. It is in the window then.
+   * Whoever writes messages may write any magic and length, so in a search (`doubted`), and before more is read for it,
+   * the length is not believed until the header's own check holds: that cannot be forged.
+   */
+  #isBlock(offset: number, limit: number, doubted: boolean): boolean {
     const block = this.block;
     if (limit - offset < BLOCK_HEADER) return false;
     this.#load(offset, BLOCK_HEADER, limit);
     let at = offset - this.#start;
-    if (block.read(this.#window, at, this.#have) === "bad" || this.#have - at < BLOCK_HEADER) return false;
-    // Before the length is believed: whoever writes messages may write magics and lengths, but not this.
-    if (!block.verifyHeader(this.#window, at, this.#seed) || block.size > limit - offset) return false;
+    const state = block.read(this.#window, at, this.#have);
+    if (state === "bad" || this.#have - at < BLOCK_HEADER || block.size > limit - offset) return false;
+    if ((doubted || state === "short") && !block.verifyHeader(this.#window, at, this.#seed)) return false;
+    if (state === "whole") return block.verify(this.#window, at, this.#seed);
     this.#load(offset, block.size, limit);
     at = offset - this.#start;
     return block.read(this.#window, at, this.#have) === "whole" && block.verify(this.#window, at, this.#seed);
@@ -169,7 +174,7 @@ export class SegmentCursor {
         continue;
       }
       offset = this.#start + found;
-      if (this.#isBlock(offset, limit)) return offset;
+      if (this.#isBlock(offset, limit, true)) return offset;
       offset++;
     }
     return -1;
