@@ -1,0 +1,166 @@
+// Random lives and deaths: whatever broker and process go through, every message is in Kafka once, keyed ones in order.
+import { expect, test } from "bun:test";
+import type { Settings } from "../../src/config/settings.ts";
+import type { Fault } from "../../src/dev/faults.ts";
+import { type Life, type Mortal, mortal } from "../support/mortalPipeline.ts";
+import type { TestMessage } from "../support/testPipeline.ts";
+
+const PARTITIONS = { one: 1, three: 3 } as const;
+const TOPICS = ["one", "three"] as const;
+const NODES = [1, 2];
+
+/** In [0, 1), the same for the same seed (mulberry32). */
+function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** What goes wrong with a produce request while nothing makes a batch be counted as a possible duplicate. */
+const HARMLESS: readonly Fault[] = [
+  { kind: "silent" },
+  { kind: "silent", append: true },
+  { kind: "cut" },
+  { kind: "cut", append: true },
+  { kind: "cut", after: 11, append: true },
+  { kind: "garbage", bytes: Buffer.from("HTTP/1.1 400 Bad Request\r\n\r\n"), append: true },
+  { kind: "error", code: 6 },
+  { kind: "error", code: 7, append: true },
+  { kind: "error", code: 20, append: true },
+  { kind: "error", code: 46, append: true },
+  { kind: "error", code: -1 },
+];
+
+class Model {
+  readonly #it: Mortal;
+  readonly #random: () => number;
+  #appended = 0;
+
+  constructor(it: Mortal, random: () => number) {
+    this.#it = it;
+    this.#random = random;
+    for (const topic of TOPICS) it.broker.createTopic(topic, PARTITIONS[topic]);
+  }
+
+  below(limit: number): number {
+    return Math.floor(this.#random() * limit);
+  }
+
+  append(most: number): void {
+    const messages = Array.from({ length: 1 + this.below(most) }, (): TestMessage => {
+      const topic = TOPICS[this.below(2)] as (typeof TOPICS)[number];
+      const value = `${this.#appended++}`.padEnd(this.below(60), " ");
+      const partitionKey = this.below(6);
+      return this.#random() < 0.3 ? { topic, value } : { topic, value, partitionKey, key: "keyed" };
+    });
+    this.#it.append(...messages);
+  }
+
+  /** One thing that happens in a life. */
+  async event(life: Life): Promise<void> {
+    const { broker } = this.#it;
+    const node = NODES[this.below(2)] as number;
+    switch (this.below(8)) {
+      case 0:
+      case 1:
+        broker.faults.once("Produce", HARMLESS[this.below(HARMLESS.length)] as Fault);
+        break;
+      case 2:
+        life.checkpoint();
+        break;
+      case 3:
+        broker.setLeader("three", this.below(3), node);
+        break;
+      case 4:
+        broker.stopNode(node);
+        await this.ticks(20);
+        broker.startNode(node);
+        break;
+      case 5: {
+        const sent = broker.requests.Produce;
+        await Promise.race([broker.until(() => broker.requests.Produce > sent), life.settled()]);
+        break;
+      }
+      default:
+        this.append(40);
+        await this.ticks(10);
+    }
+  }
+
+  async death(life: Life): Promise<void> {
+    this.append(20);
+    if (this.#random() < 0.6) await Promise.race([life.killAtEntry(1 + this.below(4)), life.settled()]);
+    else await this.ticks(40);
+    life.kill();
+  }
+
+  async ticks(most: number): Promise<void> {
+    for (let left = this.below(most); left > 0; left--) await new Promise(setImmediate);
+  }
+
+  /** Each once, and those with a partition key in the order received, as far as they share a partition. */
+  check(): void {
+    const numbers: number[] = [];
+    for (const topic of TOPICS) {
+      for (let partition = 0; partition < PARTITIONS[topic]; partition++) {
+        const records = this.#it.broker.records(topic, partition);
+        const numberOf = ({ value }: (typeof records)[number]) => Number(value?.toString());
+        numbers.push(...records.map(numberOf));
+        const keyed = records.filter(({ key }) => key !== null).map(numberOf);
+        expect(keyed).toEqual(keyed.toSorted((a, b) => a - b));
+      }
+    }
+    expect(numbers.toSorted((a, b) => a - b)).toEqual(Array.from({ length: this.#appended }, (_, n) => n));
+  }
+}
+
+async function lives(it: Mortal, seed: number, change: (settings: Settings) => void): Promise<number> {
+  const random = seeded(seed);
+  const model = new Model(it, random);
+  let twice = 0;
+  const quick = (settings: Settings) => {
+    settings.kafka.requestTimeout = 150;
+    settings.batch.messages = 1 + model.below(30);
+    change(settings);
+  };
+  for (let left = 2 + model.below(5); left > 0; left--) {
+    const life = it.live(quick);
+    model.append(60);
+    for (let events = model.below(8); events > 0; events--) await model.event(life);
+    await model.death(life);
+    twice += life.pipeline.ledger.total.possibleDuplicates;
+  }
+  it.broker.faults.clear();
+  const last = it.live(quick);
+  await last.settled();
+  model.check();
+  last.checkpoint();
+  expect(it.open()).toEqual([]);
+  return twice + last.pipeline.ledger.total.possibleDuplicates;
+}
+
+const seeds = Array.from({ length: Number(process.env.BRUCE_LIVES ?? 15) }, (_, index) => index);
+
+test.each(seeds)(
+  "each message is in Kafka once, and none is counted as a possible duplicate (seed %d)",
+  async (seed) => {
+    await using it = await mortal({ brokers: 2, autoCreate: false });
+    expect(await lives(it, seed, () => {})).toBe(0);
+  },
+  60_000,
+);
+
+test.each(seeds)(
+  "each message is in Kafka once when batches must be split (seed %d)",
+  async (seed) => {
+    await using it = await mortal({ brokers: 2, autoCreate: false, maxMessageBytes: 900 });
+    await lives(it, seed, (settings) => {
+      settings.compression.codec = "none";
+    });
+  },
+  60_000,
+);
