@@ -5,7 +5,13 @@ import type { Batch } from "../route/batch.ts";
 import type { Settle } from "../route/router.ts";
 import type { Topic } from "../route/topic.ts";
 import type { MessageNumbers } from "../spool/numbers.ts";
-import type { QueueReader } from "../spool/queue.ts";
+import type { QueueReader, SettledHow } from "../spool/queue.ts";
+
+/** The logs of what is held. */
+export interface HeldSettlement {
+  /** Settles those of a topic's messages that are theirs; answers the others, which are the queue's. */
+  settle(topic: string, numbers: MessageNumbers, how: SettledHow): MessageNumbers;
+}
 
 /** Told of each discard, for the log and the discard report. */
 export type DiscardListener = (topic: string | undefined, count: number, reason: DiscardReason) => void;
@@ -14,24 +20,37 @@ export class Settlement implements Settle {
   readonly #ledger: Ledger;
   readonly #queue: QueueReader;
   readonly #onDiscard: DiscardListener;
+  readonly #held: HeldSettlement | undefined;
 
-  constructor(ledger: Ledger, queue: QueueReader, onDiscard: DiscardListener) {
+  /** Without `held`: all messages are the queue's. */
+  constructor(ledger: Ledger, queue: QueueReader, onDiscard: DiscardListener, held?: HeldSettlement) {
     this.#ledger = ledger;
     this.#queue = queue;
     this.#onDiscard = onDiscard;
+    this.#held = held;
   }
 
   /** Kafka has the batch (acks 0: it was written to the socket). */
   delivered(topic: Topic, batch: Batch): void {
     deliver(this.#ledger.total, batch.count);
     deliver(topic.account, batch.count);
-    this.#queue.settle(batch.numbers, "delivered");
+    this.#settle(topic, batch.numbers, "delivered");
     batch.dispose();
   }
 
   discarded(topic: Topic | undefined, numbers: MessageNumbers, reason: DiscardReason): void {
     this.#book(topic?.account ?? this.#ledger.noTopic, topic?.name, numbers.count, reason);
-    this.#queue.settle(numbers, "discarded");
+    this.#settle(topic, numbers, "discarded");
+  }
+
+  /** These are in a log of their own from now on, and wait there. */
+  moved(topic: Topic, numbers: MessageNumbers): void {
+    this.#settle(topic, numbers, "moved");
+  }
+
+  /** Messages of a held topic that cannot be read any more, and whose numbers nobody knows. */
+  lost(topic: string, count: number): void {
+    this.#book(this.#ledger.topic(topic), topic, count, "damaged");
   }
 
   discardedBatch(topic: Topic, batch: Batch, reason: DiscardReason): void {
@@ -65,6 +84,14 @@ export class Settlement implements Settle {
   maybeTwice(topic: Topic, batch: Batch): void {
     this.#ledger.total.possibleDuplicates += batch.count;
     topic.account.possibleDuplicates += batch.count;
+  }
+
+  #settle(topic: Topic | undefined, numbers: MessageNumbers, how: SettledHow): void {
+    const held = this.#held;
+    this.#queue.settle(
+      topic === undefined || held === undefined ? numbers : held.settle(topic.name, numbers, how),
+      how,
+    );
   }
 
   #book(account: Account, topic: string | undefined, count: number, reason: DiscardReason): void {

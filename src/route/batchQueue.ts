@@ -6,6 +6,7 @@ import { BatchBuilder, type MessageParts } from "./batchBuilder.ts";
 import type { BufferPool } from "./bufferPool.ts";
 import type { LingerClock, Lingering } from "./lingerClock.ts";
 import { type MemoryBudget, MemoryUse } from "./memoryBudget.ts";
+import type { HeldDisk } from "./waiting.ts";
 
 /** What all batch queues share. */
 export interface BatchSurroundings {
@@ -15,6 +16,8 @@ export interface BatchSurroundings {
   /** Memory of messages that cannot be delivered now: of missing, forbidden or leaderless topics. */
   heldMemory: MemoryBudget;
   linger: LingerClock;
+  /** Opens the log on disk for what waits for a topic, or for one partition of it; left out: memory only. */
+  openHeld?: (topic: string, partition: number | undefined) => HeldDisk | undefined;
 }
 
 /**
@@ -83,6 +86,34 @@ export class BatchQueue implements Lingering {
     const closed = this.#closed.shift();
     if (closed !== undefined || !this.#openIsDue) return closed;
     return this.#closeOpen(this.#settings());
+  }
+
+  /**
+   * Takes out all batches but the first `keep`, which become due, in order. The open one is closed as it is, since it is
+   * going to be taken apart.
+   */
+  takeBack(keep: number): Batch[] {
+    const batches = this.#closed.splice(keep);
+    if (this.#open !== undefined && this.#closed.length >= keep)
+      batches.push(this.#closeOpen({ ...this.#settings(), codec: "none" }));
+    else this.hurry();
+    return batches;
+  }
+
+  /** Takes out the newest batch. */
+  takeNewest(): Batch | undefined {
+    if (this.#open !== undefined) return this.#closeOpen({ ...this.#settings(), codec: "none" });
+    return this.#closed.pop();
+  }
+
+  /** Takes out the oldest batch, due or not. */
+  takeOldest(): Batch | undefined {
+    return this.#closed.shift() ?? this.takeNewest();
+  }
+
+  /** The number of the first message of the first batch; Infinity when there is none. */
+  get first(): number {
+    return this.#closed[0]?.numbers.first ?? this.#open?.numbers.first ?? Number.POSITIVE_INFINITY;
   }
 
   /** Makes the open batch due, whatever its age: for a flush, or to free memory. */

@@ -7,6 +7,7 @@ export class MemoryBudget {
   #waiting: (() => void) | undefined;
   /** `#waiting` is called when less than this is in use. */
   #threshold = 0;
+  #onLess: (() => void) | undefined;
 
   constructor(cap: number) {
     this.cap = cap;
@@ -24,6 +25,16 @@ export class MemoryBudget {
       this.#waiting = undefined;
       waiting();
     }
+    if (bytes < 0 && this.#onLess !== undefined) {
+      const onLess = this.#onLess;
+      this.#onLess = undefined;
+      onLess();
+    }
+  }
+
+  /** Calls `callback` once, when any of it is given back. */
+  onLess(callback: (() => void) | undefined): void {
+    this.#onLess = callback;
   }
 
   /**

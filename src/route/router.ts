@@ -5,18 +5,35 @@ import type { Block } from "../spool/block.ts";
 import { MessageNumbers } from "../spool/numbers.ts";
 import type { QueueReader } from "../spool/queue.ts";
 import { FrameReader, PARTITION_KEY } from "../wire/frame.ts";
-import type { BatchSurroundings } from "./batchQueue.ts";
+import type { BatchQueue, BatchSurroundings } from "./batchQueue.ts";
+import type { FrameMark } from "./heldFrames.ts";
 import { murmur2Index, partitionKeyIndex } from "./partitioner.ts";
 import type { Partition, Topic } from "./topic.ts";
 import type { TopicTable } from "./topicTable.ts";
+import type { Waiting } from "./waiting.ts";
 
 /** Bytes routed before the event loop gets its turn: sockets and timers must not wait for a backlog. */
 const BYTES_PER_TURN = 1 << 20;
+
+/** What is held goes to disk when it has so many bytes, or after so many ms: one write for many messages. */
+const SPILL_BYTES = 1 << 16;
+const SPILL_AFTER = 100;
+/** How long a disk that took nothing is left alone. Milliseconds. */
+const SPILL_AGAIN = 1000;
+
+/**
+ * Shares of the memory for batches. What comes back from disk leaves some to what comes in, and all topics that come back
+ * divide theirs, so that one whose broker is slow delays no other; but each may have this much at least, in bytes.
+ */
+const BACK_SHARE = 3 / 4;
+const BACK_AT_LEAST = 1 << 16;
 
 /** Says what became of messages, and gives their numbers back to the queue. */
 export interface Settle {
   /** `topic` is undefined for messages that belong to none (beyond max_topics). */
   discarded(topic: Topic | undefined, numbers: MessageNumbers, reason: DiscardReason): void;
+  /** They are in a log of their own now, where a crash of the process does not reach them. */
+  moved(topic: Topic, numbers: MessageNumbers): void;
 }
 
 export interface RouterParts {
@@ -29,6 +46,14 @@ export interface RouterParts {
   now: () => number;
   /** Called after each turn that placed messages: batches may have been opened. */
   onRouted: () => void;
+  /** Memory is used up: whatever can wait elsewhere should. */
+  onFull?: () => void;
+}
+
+/** Something that waits for a topic, or for one partition of it. */
+interface Scope {
+  topic: Topic;
+  partition: Partition | undefined;
 }
 
 export class Router {
@@ -36,9 +61,15 @@ export class Router {
   readonly #frame = new FrameReader();
   /** Message discarded now; one object for all of them. */
   readonly #one = new MessageNumbers();
+  /** What waited, and may go its way now. */
+  readonly #draining = new Map<Waiting, Scope>();
+  /** What is held, and not yet on disk. */
+  readonly #spilling = new Map<Waiting, Topic>();
+  #spillTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Where the block came from that is being routed. */
+  #mark: FrameMark | undefined;
   #scheduled = false;
   #stopped = false;
-  #moreWaits = false;
 
   constructor(parts: RouterParts) {
     this.#parts = parts;
@@ -51,53 +82,70 @@ export class Router {
 
   stop(): void {
     this.#stopped = true;
+    clearTimeout(this.#spillTimer);
+    this.#parts.around.memory.onLess(undefined);
   }
 
-  /**
-   * Sends what waits for `topic` on its way, a turn's worth at a time. Whatever the memory budget says: what waits counts in
-   * it already, and may be all that uses it up; a batch of it takes no more.
-   */
+  /** Sends what waits for `topic` and its partitions on its way, as far as it may go, a turn's worth at a time. */
   drainWaiting(topic: Topic): void {
-    if (topic.waits) return;
-    const now = this.#parts.now();
-    let moved = 0;
-    topic.waiting.drain(
-      () => moved < BYTES_PER_TURN,
-      (number, bytes, start, end) => {
-        this.#frame.locate(bytes, start, end);
-        const { size } = this.#frame;
-        this.#place(topic, number, bytes, now);
-        moved += size;
-        return size;
-      },
-    );
-    if (topic.waiting.count > 0) {
-      this.#moreWaits = true;
-      this.#schedule();
-    }
+    this.#mayDrain(topic.waiting, { topic, partition: undefined });
+    for (const partition of topic.allPartitions())
+      if (partition.waiting !== undefined) this.#mayDrain(partition.waiting, { topic, partition });
+    this.#drainAll();
     // The pause may have come when all of it still waited, and there was no batch to hurry.
     if (this.#parts.around.memory.full) this.#pauseForRoom();
     this.#parts.onRouted();
   }
 
+  /** To be moved to disk soon. */
+  spillSoon(topic: Topic, waiting: Waiting): void {
+    if (!waiting.canSpill) return;
+    this.#spilling.set(waiting, topic);
+    this.#spillTimer ??= setTimeout(() => this.spill(), SPILL_AFTER);
+  }
+
+  /** Moves all that is held in memory to disk, as far as the disk takes it. */
+  spill(): void {
+    clearTimeout(this.#spillTimer);
+    this.#spillTimer = undefined;
+    for (const [waiting, topic] of this.#spilling) this.#spillOne(waiting, topic);
+    if (this.#spilling.size > 0 && !this.#stopped) this.#spillTimer = setTimeout(() => this.spill(), SPILL_AGAIN);
+  }
+
   /** The process ends: what was never read from the queue is given up, each message under its topic. */
   discardUnread(reason: DiscardReason): number {
-    const { queue, topics, ledger } = this.#parts;
-    const frame = this.#frame;
     let count = 0;
-    for (let block = queue.read(); block !== undefined; block = queue.read()) {
-      receive(ledger.total, block.count);
-      let number = block.firstNumber;
-      for (let at = block.start; at < block.end; at += frame.size) {
-        frame.locate(block.bytes, at, block.end);
-        const topic = topics.find(block.bytes, frame.topicStart, frame.topicEnd);
-        receive(topic?.account ?? ledger.noTopic, 1);
-        this.#discard(topic, number++, reason);
-        count++;
-      }
-      queue.release();
-    }
+    for (let bytes = this.#discardBlock(reason); bytes > 0; bytes = this.#discardBlock(reason))
+      count += this.#discarded;
     return count;
+  }
+
+  /**
+   * Gives up the oldest messages that were never sent, under "dropped_oldest": those in batches, then those not read yet,
+   * until `bytes` bytes of them are gone or there are none. Returns how many bytes went.
+   */
+  dropOldest(bytes: number): number {
+    const { topics, settle } = this.#parts;
+    const queues: { topic: Topic; queue: BatchQueue }[] = [];
+    for (const topic of topics.values())
+      for (const queue of topic.queues()) if (!queue.empty) queues.push({ topic, queue });
+    let gone = 0;
+    while (gone < bytes) {
+      let oldest: (typeof queues)[number] | undefined;
+      for (const each of queues)
+        if (each.queue.first < (oldest?.queue.first ?? Number.POSITIVE_INFINITY)) oldest = each;
+      const batch = oldest?.queue.takeOldest();
+      if (oldest === undefined || batch === undefined) break;
+      gone += batch.bytes.length;
+      settle.discarded(oldest.topic, batch.numbers, "dropped_oldest");
+      batch.dispose();
+    }
+    while (gone < bytes) {
+      const dropped = this.#discardBlock("dropped_oldest");
+      if (dropped === 0) break;
+      gone += dropped;
+    }
+    return gone;
   }
 
   #schedule(): void {
@@ -112,10 +160,7 @@ export class Router {
   #turn(): void {
     const { queue, around, onRouted } = this.#parts;
     if (this.#stopped) return;
-    if (this.#moreWaits) {
-      this.#moreWaits = false;
-      for (const topic of this.#parts.topics.values()) if (topic.waiting.count > 0) this.drainWaiting(topic);
-    }
+    const drained = this.#drainAll();
     const now = this.#parts.now();
     let bytes = 0;
     while (bytes < BYTES_PER_TURN) {
@@ -129,67 +174,184 @@ export class Router {
       bytes += block.end - block.start;
       queue.release();
     }
-    if (bytes > 0) onRouted();
+    for (const [waiting, topic] of this.#spilling)
+      if (waiting.memory.used >= SPILL_BYTES) this.#spillOne(waiting, topic);
+    if (bytes > 0 || drained) onRouted();
     if (bytes >= BYTES_PER_TURN) this.#schedule();
   }
 
   #routeBlock(block: Block, now: number): void {
     const { topics, ledger } = this.#parts;
     const frame = this.#frame;
-    const { bytes, end } = block;
-    receive(ledger.total, block.count);
+    const { bytes, end, skip, again } = block;
+    if (!again) receive(ledger.total, skip === undefined ? block.count : block.live);
+    this.#mark = undefined;
     let number = block.firstNumber;
     for (let at = block.start; at < end; number++) {
       frame.locate(bytes, at, end);
-      const next = at + frame.size;
+      const start = at;
+      at += frame.size;
+      if (skip?.has(number) === true) continue;
       const topic = topics.find(bytes, frame.topicStart, frame.topicEnd);
-      if (topic === undefined) {
-        receive(ledger.noTopic, 1);
-        this.#discard(undefined, number, "max_topics");
+      if (!again) receive(topic?.account ?? ledger.noTopic, 1);
+      if (topic === undefined) this.#discard(undefined, number, "max_topics");
+      else if (topic.waits || topic.waiting.count > 0) {
+        this.#mark ??= markOf(block);
+        this.#setAside(topic, undefined, number, bytes, start, at, this.#mark);
       } else {
-        receive(topic.account, 1);
-        if (topic.waits || topic.waiting.count > 0) this.#setAside(topic, number, bytes, at, next);
-        else this.#place(topic, number, bytes, now);
+        const partition = this.#place(topic, undefined, number, bytes, now);
+        if (partition === undefined) continue;
+        this.#mark ??= markOf(block);
+        this.#setAside(topic, partition, number, bytes, start, at, this.#mark);
       }
-      at = next;
     }
   }
 
-  /** Into a batch, unless it is to be given up: `#frame` holds the message. */
-  #place(topic: Topic, number: number, bytes: Buffer, now: number): void {
+  /**
+   * Into a batch, unless it is to be given up: `#frame` holds the message. Answers the partition for which it has to be set
+   * aside instead. `from`: the partition that it waited for.
+   */
+  #place(topic: Topic, from: Partition | undefined, number: number, bytes: Buffer, now: number): Partition | undefined {
     const frame = this.#frame;
     if (topic.standing.kind === "refused") {
       this.#discard(topic, number, topic.standing.discard);
-      return;
+      return undefined;
     }
     const settings = topic.settings;
     const size = frame.keyEnd - frame.keyStart + frame.valueEnd - frame.valueStart;
     if (size > settings.maxRecord) {
       this.#discard(topic, number, "too_large");
-      return;
+      return undefined;
     }
-    let index = -1;
-    if (frame.apiKey === PARTITION_KEY) index = partitionKeyIndex(frame.partitionKey, topic.partitions.length);
-    else if (settings.partitioner === "murmur2" && frame.keyEnd > frame.keyStart)
-      index = murmur2Index(bytes, frame.keyStart, frame.keyEnd, topic.partitions.length);
-
-    const { heldMemory } = this.#parts.around;
-    if (index < 0) {
-      if (heldMemory.full && topic.leaderless) this.#discard(topic, number, "held_full");
-      else topic.any.append(now, number, bytes, frame);
-      return;
+    const { partitions } = topic;
+    let partition = from;
+    if (partition === undefined || !partitions.includes(partition)) {
+      let index = -1;
+      if (frame.apiKey === PARTITION_KEY) index = partitionKeyIndex(frame.partitionKey, partitions.length);
+      else if (settings.partitioner === "murmur2" && frame.keyEnd > frame.keyStart)
+        index = murmur2Index(bytes, frame.keyStart, frame.keyEnd, partitions.length);
+      if (index < 0) {
+        topic.any.append(now, number, bytes, frame);
+        return undefined;
+      }
+      partition = partitions[index] as Partition;
+      if (settings.onUnavailable === "next" && frame.apiKey === PARTITION_KEY && !reachable(partition))
+        partition = nextReachable(partitions, index) ?? partition;
+      const { waiting } = partition;
+      // Also behind those that wait no more, until these have gone.
+      if (waiting !== undefined && (partition.parked !== undefined || waiting.count > 0)) return partition;
     }
-    let partition = topic.partitions[index] as Partition;
-    if (partition.leader < 0 && frame.apiKey === PARTITION_KEY && settings.onUnavailable === "next")
-      partition = nextWithLeader(topic.partitions, index) ?? partition;
-    if (partition.leader < 0 && heldMemory.full) this.#discard(topic, number, "held_full");
-    else partition.keyed.append(now, number, bytes, frame);
+    partition.keyed.append(now, number, bytes, frame);
+    return undefined;
   }
 
-  /** Keeps the frame bytes[start, end) until its topic is live; a held topic, and only that, drops its newest when full. */
-  #setAside(topic: Topic, number: number, bytes: Buffer, start: number, end: number): void {
-    if (topic.standing.kind === "held" && this.#parts.around.heldMemory.full) this.#discard(topic, number, "held_full");
-    else topic.waiting.append(number, bytes, start, end);
+  /**
+   * Keeps the frame bytes[start, end) for when its topic, or that partition of it, can be delivered to. What is held, and
+   * only that, drops its newest when there is no room left for it, neither on disk nor in memory.
+   */
+  #setAside(
+    topic: Topic,
+    partition: Partition | undefined,
+    number: number,
+    bytes: Buffer,
+    start: number,
+    end: number,
+    mark: FrameMark,
+  ): void {
+    const waiting = partition === undefined ? topic.waiting : topic.waitingOf(partition);
+    const held = partition === undefined ? topic.held : partition.parked !== undefined;
+    const apart = held || waiting.onDisk > 0;
+    if (apart && this.#parts.around.heldMemory.full && waiting.refuses) this.#discard(topic, number, "held_full");
+    else {
+      waiting.append(number, bytes, start, end, mark);
+      if (apart) this.spillSoon(topic, waiting);
+    }
+  }
+
+  #spillOne(waiting: Waiting, topic: Topic): void {
+    if (waiting.spill((numbers) => this.#parts.settle.moved(topic, numbers))) this.#spilling.delete(waiting);
+  }
+
+  #mayDrain(waiting: Waiting, scope: Scope): void {
+    if (waiting.count > 0) this.#draining.set(waiting, scope);
+  }
+
+  /** A turn's worth of what waited goes its way. Answers whether anything did. */
+  #drainAll(): boolean {
+    let bytes = 0;
+    let more = false;
+    for (const [waiting, scope] of [...this.#draining]) {
+      if (bytes >= BYTES_PER_TURN) {
+        more = true;
+        break;
+      }
+      this.#draining.delete(waiting);
+      const { topic, partition } = scope;
+      if (topic.waits || partition?.parked !== undefined) continue;
+      const moved = this.#drain(waiting, scope, BYTES_PER_TURN - bytes);
+      bytes += moved;
+      if (waiting.count === 0) continue;
+      // To the end of the line.
+      this.#draining.set(waiting, scope);
+      if (moved > 0) more = true;
+    }
+    if (more) this.#schedule();
+    else if (this.#draining.size > 0) this.#parts.around.memory.onLess(() => this.#schedule());
+    return bytes > 0;
+  }
+
+  /**
+   * What waits in memory goes whatever the memory budget says: it counts already, and may be all that uses it up; a batch
+   * of it takes no more. What comes back from disk takes memory. Answers how many bytes went.
+   */
+  #drain(waiting: Waiting, { topic, partition: from }: Scope, most: number): number {
+    const { now: clock, around } = this.#parts;
+    const { memory } = around;
+    const share = Math.max(BACK_AT_LEAST, (memory.cap * BACK_SHARE) / (this.#draining.size + 1));
+    const now = clock();
+    let moved = 0;
+    let checkAt = 0;
+    const more = () => {
+      if (moved >= most) return false;
+      if (waiting.onDisk === 0 || moved < checkAt) return true;
+      checkAt = moved + BACK_AT_LEAST;
+      return memory.used < memory.cap * BACK_SHARE && topic.batchMemory < share;
+    };
+    waiting.drain(more, (number, bytes, start, end, mark) => {
+      this.#frame.locate(bytes, start, end);
+      const partition = this.#place(topic, from, number, bytes, now);
+      if (partition !== undefined) {
+        // Numbers go up within what waits for a partition: what comes from one that is gone waits where it is.
+        if (from !== undefined) return false;
+        this.#setAside(topic, partition, number, bytes, start, end, mark);
+      }
+      moved += end - start;
+      return true;
+    });
+    return moved;
+  }
+
+  #discarded = 0;
+
+  /** Gives up the next block, each message under its topic. Answers its bytes, 0 when there is none. */
+  #discardBlock(reason: DiscardReason): number {
+    const { queue, topics, ledger } = this.#parts;
+    const frame = this.#frame;
+    const block = queue.read();
+    if (block === undefined) return 0;
+    const { bytes, start, end, skip, again } = block;
+    this.#discarded = skip === undefined ? block.count : block.live;
+    if (!again) receive(ledger.total, this.#discarded);
+    let number = block.firstNumber;
+    for (let at = start; at < end; at += frame.size, number++) {
+      frame.locate(bytes, at, end);
+      if (skip?.has(number) === true) continue;
+      const topic = topics.find(bytes, frame.topicStart, frame.topicEnd);
+      if (!again) receive(topic?.account ?? ledger.noTopic, 1);
+      this.#discard(topic, number, reason);
+    }
+    queue.release();
+    return end - start;
   }
 
   #discard(topic: Topic | undefined, number: number, reason: DiscardReason): void {
@@ -203,6 +365,7 @@ export class Router {
     const { around, topics } = this.#parts;
     // A turn of its own: memory may come back in the middle of a block that is being routed.
     around.memory.onRoom(() => this.#schedule());
+    this.#parts.onFull?.();
     const open = [];
     for (const topic of topics.values())
       for (const queue of topic.queues())
@@ -217,11 +380,19 @@ export class Router {
   }
 }
 
-/** The first partition behind `index`, around the end, that has a leader. */
-function nextWithLeader(partitions: readonly Partition[], index: number): Partition | undefined {
+function reachable({ leader, parked }: Partition): boolean {
+  return leader >= 0 && parked === undefined;
+}
+
+/** The first partition behind `index`, around the end, that can be reached. */
+function nextReachable(partitions: readonly Partition[], index: number): Partition | undefined {
   for (let step = 1; step < partitions.length; step++) {
     const partition = partitions[(index + step) % partitions.length] as Partition;
-    if (partition.leader >= 0) return partition;
+    if (reachable(partition)) return partition;
   }
   return undefined;
+}
+
+function markOf({ source, receivedAt, session, receiptAccount }: Block): FrameMark {
+  return { source, receivedAt, session: session && Buffer.from(session), account: receiptAccount };
 }

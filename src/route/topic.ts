@@ -3,7 +3,7 @@ import type { TopicSettings } from "../config/settings.ts";
 import type { DiscardReason } from "../observe/discards.ts";
 import type { Account } from "../observe/ledger.ts";
 import { BatchQueue, type BatchSurroundings } from "./batchQueue.ts";
-import { HeldFrames } from "./heldFrames.ts";
+import { Waiting } from "./waiting.ts";
 
 /** Whether a topic's messages can go their way. */
 export type Standing =
@@ -21,7 +21,12 @@ export class Partition {
   readonly id: number;
   /** Node id of the broker that leads it, -1 for none. */
   leader: number;
+  /** Batches that can go nowhere else. */
   readonly keyed: BatchQueue;
+  /** Frames that can go nowhere else, while it cannot be reached, or behind such; made when that happens first. */
+  waiting: Waiting | undefined;
+  /** Why what is for it waits apart; see hold.ts. */
+  parked: string | undefined;
 
   constructor(topic: Topic, id: number, leader: number, keyed: BatchQueue) {
     this.topic = topic;
@@ -47,7 +52,11 @@ export class Topic {
   /** Batches that may go to any partition. */
   readonly any: BatchQueue;
   /** Frames that came while the topic was not live, or behind such. */
-  readonly waiting: HeldFrames;
+  readonly waiting: Waiting;
+  /** Why what is for any of its partitions waits apart, though Kafka would take it: none can be reached. See hold.ts. */
+  parked: string | undefined;
+  /** It has come to be held. */
+  onHeld: (topic: Topic) => void = () => {};
   /**
    * Every partition that was ever named, by id. One that an answer leaves out (the topic was made again, or a broker lags
    * behind) may return, and must then go on where it was: with what waits for it, and with its sequence.
@@ -74,7 +83,7 @@ export class Topic {
       () => this.settings,
       () => listener.anyDue(this),
     );
-    this.waiting = new HeldFrames(around.pool, around.memory);
+    this.waiting = this.#newWaiting(undefined);
   }
 
   /** Takes over what Kafka says of its partitions. `leaders` in ascending id order. */
@@ -93,6 +102,18 @@ export class Topic {
     return this.#known.get(id) ?? this.#newPartition(id);
   }
 
+  /** Opens what waits for one partition apart. */
+  waitingOf(partition: Partition): Waiting {
+    partition.waiting ??= this.#newWaiting(partition.id);
+    return partition.waiting;
+  }
+
+  /** What waits for the topic, and for its partitions apart. */
+  *allWaiting(): Generator<Waiting> {
+    yield this.waiting;
+    for (const { waiting } of this.#known.values()) if (waiting !== undefined) yield waiting;
+  }
+
   /** Also those that Kafka no longer names, for which something may wait. */
   allPartitions(): IterableIterator<Partition> {
     return this.#known.values();
@@ -106,11 +127,24 @@ export class Topic {
 
   /** Its messages wait as frames: they cannot be batched, or must not be yet. */
   get waits(): boolean {
-    return this.standing.kind === "asking" || this.standing.kind === "held";
+    return this.standing.kind === "asking" || this.held;
+  }
+
+  /** It cannot be delivered for now, and what comes for it waits where it delays no other topic. */
+  get held(): boolean {
+    return this.standing.kind === "held" || this.parked !== undefined;
   }
 
   setStanding(standing: Standing): void {
+    const before = this.standing.kind;
     this.standing = standing;
+    this.#placeMemory();
+    if (standing.kind === "held" && before !== "held") this.onHeld(this);
+  }
+
+  /** With a reason: what is for the topic, or for that partition of it, waits apart from now on; without: no more. */
+  park(what: Topic | Partition, reason: string | undefined): void {
+    what.parked = reason;
     this.#placeMemory();
   }
 
@@ -121,7 +155,14 @@ export class Topic {
 
   /** Bytes of memory that its messages take. */
   get memory(): number {
-    let sum = this.any.memory.used + this.waiting.memory.used;
+    let sum = this.batchMemory;
+    for (const waiting of this.allWaiting()) sum += waiting.memory.used;
+    return sum;
+  }
+
+  /** Bytes of memory that its batches take. */
+  get batchMemory(): number {
+    let sum = this.any.memory.used;
     for (const { keyed } of this.#known.values()) sum += keyed.memory.used;
     return sum;
   }
@@ -142,14 +183,22 @@ export class Topic {
     return partition;
   }
 
+  #newWaiting(partition: number | undefined): Waiting {
+    const { pool, memory, openHeld } = this.#around;
+    const open = openHeld === undefined ? undefined : () => openHeld(this.name, partition);
+    return new Waiting({ pool, budget: memory, open });
+  }
+
   /** What cannot be delivered now counts as held, so that it takes no room from what can. */
   #placeMemory(): void {
     const { memory, heldMemory } = this.#around;
-    const held = this.standing.kind === "held";
-    const mine = held ? heldMemory : memory;
+    const mine = this.held ? heldMemory : memory;
     this.#leaderless = this.partitions.length > 0 && this.partitions.every((partition) => partition.leader < 0);
-    this.any.memory.moveTo(this.#leaderless ? heldMemory : mine);
-    this.waiting.memory.moveTo(mine);
-    for (const { keyed, leader } of this.#known.values()) keyed.memory.moveTo(leader < 0 ? heldMemory : mine);
+    this.any.memory.moveTo(mine);
+    this.waiting.memory.moveTo(this.waiting.onDisk > 0 ? heldMemory : mine);
+    for (const { keyed, waiting, parked } of this.#known.values()) {
+      keyed.memory.moveTo(parked !== undefined ? heldMemory : mine);
+      waiting?.memory.moveTo(heldMemory);
+    }
   }
 }
