@@ -2,9 +2,11 @@
 import { writeSync } from "node:fs";
 import { isatty } from "node:tty";
 import { parseDuration } from "../config/units.ts";
+import type { Inability } from "../send/conversation.ts";
 import { unescaped } from "../send/escapes.ts";
 import type { LineFormat } from "../send/framer.ts";
 import { inputProblem, inputsOf } from "../send/inputs.ts";
+import { isWait, WAITS, type Wait } from "../send/level.ts";
 import { count, type Output, Reporter } from "../send/report.ts";
 import { type SendEnd, Sender, type Tally } from "../send/sender.ts";
 import { listenForStop, type Stop } from "../send/stop.ts";
@@ -23,6 +25,8 @@ export interface SendCommandOptions {
   partitionKey?: string | number;
   delimiter?: string | number;
   retry?: string | number;
+  wait?: string;
+  timeout?: string | number;
   config?: string;
 }
 
@@ -32,6 +36,8 @@ export interface SendSurroundings {
 }
 
 const DEFAULT_RETRY = "30s";
+/** What is done without being asked, as far as the daemon can. */
+const DEFAULT_WAIT: Wait = "none";
 const EXIT = { done: 0, failed: 1, usage: 2, later: 75, SIGINT: 130, SIGTERM: 143 } as const;
 
 /** Sends lines until the input ends; the exit code. */
@@ -51,6 +57,11 @@ export async function sendCommand(options: SendCommandOptions, surroundings: Sen
   if ("problem" in format) return refuse(format.problem);
   const retry = parseDuration(String(options.retry ?? DEFAULT_RETRY));
   if (retry === undefined) return refuse(`--retry wants a duration such as 500ms, 30s or 0, not "${options.retry}"`);
+  const wait = options.wait ?? DEFAULT_WAIT;
+  if (!isWait(wait)) return refuse(`--wait wants ${WAITS.slice(0, -1).join(", ")} or ${WAITS.at(-1)}, not "${wait}"`);
+  const limit = options.timeout === undefined ? undefined : String(options.timeout);
+  const timeout = limit === undefined ? Number.POSITIVE_INFINITY : parseDuration(limit);
+  if (timeout === undefined) return refuse(`--timeout wants a duration such as 10s or 5m, not "${limit}"`);
   for (const input of inputs) {
     const problem = inputProblem(input);
     if (problem !== undefined) return refuse(`${problem}; nothing was sent`);
@@ -60,11 +71,14 @@ export async function sendCommand(options: SendCommandOptions, surroundings: Sen
   if (warning !== undefined) reporter.say(warning);
   const where = describe(target);
   const stop = listenForStop();
+  const strict = options.wait !== undefined && wait !== "none";
+  const sayOnce = once((sentence) => reporter.say(sentence));
   const sender = new Sender({
-    ...{ target, retry, inputs, format, stop },
+    ...{ target, retry, timeout, wait, strict, inputs, format, stop },
     events: {
       waiting: (reason) => reporter.say(`waiting for the daemon at ${where}: ${reason}${hint(target)}`),
       lost: (lines) => reporter.say(`the connection to ${where} broke: ${fateUnknown(lines)}`),
+      unable: (why) => sayOnce(`${inability(why, where, wait)}; goes on without`),
       tooLong: (input, line) => reporter.say(`line ${line} of ${input} is too long for a message; left out`),
       progress: (tally) => reporter.progress(tally),
     },
@@ -74,6 +88,9 @@ export async function sendCommand(options: SendCommandOptions, surroundings: Sen
     if (end.kind === "away") reporter.say(`no daemon at ${where}: ${end.reason}${hint(target)}`);
     if (end.kind === "wrong") reporter.say(`cannot use ${where}: ${end.reason}`);
     if (end.kind === "unreadable") reporter.say(end.problem);
+    if (end.kind === "refused") reporter.say(`${inability(end.why, where, wait)}; nothing was sent`);
+    if (end.kind === "late")
+      reporter.say(`no receipt within ${limit} that all lines are ${wait === "none" ? "taken" : wait}`);
     reporter.summary(sender.tally, end.kind !== "done");
     return exitCode(end, sender.tally, stop);
   } finally {
@@ -85,18 +102,38 @@ function fateUnknown(lines: number): string {
   return `whether ${count(lines, "line")} sent over it reached the daemon is unknown; not sent again`;
 }
 
-function exitCode(end: SendEnd, { uncertain, tooLong }: Tally, { signal }: Stop): number {
+function inability(why: Inability, where: string, wait: Wait): string {
+  if (why === "mute") return `the daemon at ${where} gives no receipts`;
+  return `the daemon at ${where} has no disk buffer, so no line is ${wait} there`;
+}
+
+/** Says no sentence twice. */
+function once(say: (sentence: string) => void): (sentence: string) => void {
+  const said = new Set<string>();
+  return (sentence) => {
+    if (!said.has(sentence)) say(sentence);
+    said.add(sentence);
+  };
+}
+
+function exitCode(end: SendEnd, tally: Tally, { signal }: Stop): number {
   switch (end.kind) {
     case "done":
-      return uncertain > 0 || tooLong > 0 ? EXIT.failed : EXIT.done;
+      return isFlawless(tally) ? EXIT.done : EXIT.failed;
     case "stopped":
       return signal === undefined ? EXIT.failed : EXIT[signal];
     case "away":
+    case "late":
       return EXIT.later;
     case "wrong":
+    case "refused":
     case "unreadable":
       return EXIT.failed;
   }
+}
+
+function isFlawless({ uncertain, short, discarded, someDiscarded, tooLong }: Tally): boolean {
+  return uncertain + short + discarded + tooLong === 0 && !someDiscarded;
 }
 
 /** What lines become, or which option is wrong. */

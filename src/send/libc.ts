@@ -19,8 +19,9 @@ const SYMBOLS = {
   send: { args: [i32, ptr, u64, i32], returns: i32 },
   recv: { args: [i32, ptr, u64, i32], returns: i32 },
   read: { args: [i32, ptr, u64], returns: i32 },
-  // Variadic in C; an int is passed alike on x86_64 and arm64 Linux.
+  // Variadic in C; an int and a pointer are passed alike on x86_64 and arm64 Linux.
   fcntl: { args: [i32, i32, i32], returns: i32 },
+  ioctl: { args: [i32, u64, ptr], returns: i32 },
 } as const;
 
 type Libc = ReturnType<typeof dlopen<typeof SYMBOLS>>["symbols"];

@@ -1,8 +1,12 @@
 // The client: reads lines, sends their frames, and knows at any moment which of them the daemon was given.
+import { randomBytes } from "node:crypto";
+import { SESSION_BYTES } from "../wire/receipts.ts";
+import { Conversation, type Inability } from "./conversation.ts";
 import { type Dialed, dial, type Target } from "./dial.ts";
 import { type Fate, farewell, fateOf } from "./ending.ts";
 import { Framer, type LineFormat } from "./framer.ts";
 import type { Input } from "./inputs.ts";
+import { levelOf, type Wait } from "./level.ts";
 import { errno } from "./libc.ts";
 import { Outbox } from "./outbox.ts";
 import { POLLIN, POLLOUT, ready, waitFor } from "./poll.ts";
@@ -15,6 +19,12 @@ export interface SendOptions {
   target: Target;
   /** How long to wait for a daemon that is not there, ms. */
   retry: number;
+  /** How long to wait, once there is nothing more to read, ms; Infinity: as long as it takes. */
+  timeout: number;
+  /** How far lines must come. */
+  wait: Wait;
+  /** Whether less will not do. */
+  strict: boolean;
   inputs: Input[];
   format: LineFormat;
   stop: Stop;
@@ -25,8 +35,10 @@ export interface SendOptions {
 export interface SendEvents {
   /** The daemon is not there, for `reason`; it is waited for. */
   waiting(reason: string): void;
-  /** A connection was lost; nobody can say what became of `count` lines sent on it. */
+  /** Nobody can say what became of `count` lines that were sent. */
   lost(count: number): void;
+  /** The daemon gives no receipts such as were asked for, and it goes on without. */
+  unable(why: Inability): void;
   tooLong(input: string, line: number): void;
   /** Called often. */
   progress(tally: () => Tally): void;
@@ -41,78 +53,96 @@ export interface Tally {
   unsent: number;
   /** Of these, lines of which nobody can say whether the daemon has them. */
   uncertain: number;
+  /** Of these, lines that the daemon has, but that are not known to have come as far as they must. */
+  short: number;
+  /** Of these, lines that the daemon discarded, as far as it said; `someDiscarded`: it did not say how many. */
+  discarded: number;
+  someDiscarded: boolean;
   /** Lines that fit into no message, besides. */
   tooLong: number;
 }
 
-/** How it ended. "done": all inputs were read to the end. */
+/** How it ended. "done": all inputs were read to the end, and what was read came as far as it must. */
 export type SendEnd =
   | { kind: "done" }
   | { kind: "stopped" }
+  | { kind: "late" }
+  | { kind: "refused"; why: Inability }
   | { kind: "away" | "wrong"; reason: string }
   | { kind: "unreadable"; problem: string };
 
-const OUTBOX_SIZE = 1024 * 1024;
-
-/** A connection that ends sooner (ms), and not in good order, is followed by a pause: the next may do the same. */
+/** A connection that ends sooner (ms), and was of no use, is followed by a pause: the next may do the same. */
 const STEADY = 1000;
 
 /** One run of the client; memory is bounded whatever the input, since what cannot be sent stops the reading. */
 export class Sender {
   readonly #options: SendOptions;
   readonly #framer: Framer;
-  readonly #outbox = new Outbox(OUTBOX_SIZE);
+  readonly #outbox = new Outbox();
+  readonly #conversation: Conversation;
   readonly #source: Source;
   /** No whole line waits in the framer. */
   #framed = true;
+  /** When it is late, on the clock of performance.now(). */
+  #deadline = Number.POSITIVE_INFINITY;
   #socket: StreamSocket | undefined;
-  /** Lines sent before the present connection. */
-  #sentBefore = 0;
   #connectedAt = 0;
   /** Since when there was no connection that lasted, and how many came and went since. */
   #awaySince = performance.now();
   #flaps = 0;
   #probed = 0;
-  #uncertain = 0;
   #tooLong = 0;
 
   constructor(options: SendOptions) {
+    const { wait, strict, events } = options;
     this.#options = options;
     this.#source = new Source(options.inputs);
     this.#framer = new Framer(options.format);
     this.#framer.onTooLong = (line) => {
       this.#tooLong++;
-      options.events.tooLong(this.#source.name, line);
+      events.tooLong(this.#source.name, line);
     };
+    const name = (): Buffer => randomBytes(SESSION_BYTES);
+    this.#conversation = new Conversation({ outbox: this.#outbox, level: levelOf(wait), strict, name, events });
   }
 
   get tally(): Tally {
     const lines = this.#outbox.written;
+    const { unknown, short, discarded, someDiscarded } = this.#conversation;
     return {
       lines,
       bytes: this.#framer.framedBytes,
       unsent: lines - this.#outbox.sent(),
-      uncertain: this.#uncertain,
+      uncertain: unknown,
+      ...{ short, discarded, someDiscarded },
       tooLong: this.#tooLong,
     };
   }
 
-  /** Sends everything; comes back when all was handed over, or it could not go on. */
+  /** Sends everything; comes back when all came as far as it must, or it could not go on. */
   async run(): Promise<SendEnd> {
     const { stop, events } = this.#options;
+    const conversation = this.#conversation;
     try {
       for (;;) {
         if (stop.count > 0) this.#stopReading();
         if (stop.count > 1) return { kind: "stopped" };
-        if (this.#finished) break;
+        if (conversation.refusal !== undefined) return { kind: "refused", why: conversation.refusal };
+        const ending = this.#source.done && this.#framed;
+        if (ending && this.#isLate()) return { kind: "late" };
+        if (ending) conversation.finish(stop.count > 0);
         if (this.#socket === undefined) {
+          if (ending && conversation.settled) break;
           const dialed = await this.#connect();
+          if (dialed.kind === "away" && this.#hurries()) continue;
           if (dialed.kind === "away" || dialed.kind === "wrong") return dialed;
-        } else await this.#step(this.#socket);
+        } else if (ending && conversation.parts(performance.now())) {
+          await this.#settle(farewell(this.#socket, () => this.#hurries()));
+        } else if (ending && conversation.settled) break;
+        else await this.#step(this.#socket);
         if (turnIsDue()) await turn();
         events.progress(() => this.tally);
       }
-      if (this.#socket !== undefined) await this.#settle(farewell(this.#socket, () => stop.count > 1));
     } finally {
       this.#source.close();
       this.#socket?.close();
@@ -122,32 +152,47 @@ export class Sender {
     return problem === undefined ? { kind: "done" } : { kind: "unreadable", problem };
   }
 
-  /** All that will ever be read is sent. */
-  get #finished(): boolean {
-    return this.#source.done && this.#framed && this.#outbox.empty;
+  /** Nothing more is to be read: whether the time for the rest is over. */
+  #isLate(): boolean {
+    const now = performance.now();
+    this.#deadline = Math.min(this.#deadline, now + this.#options.timeout);
+    return now >= this.#deadline;
+  }
+
+  #hurries(): boolean {
+    return this.#options.stop.count > 1 || performance.now() >= this.#deadline;
   }
 
   async #connect(): Promise<Dialed> {
-    const { target, retry, stop, events } = this.#options;
-    const eager = this.#outbox.empty && this.#framed;
-    const outage = { since: this.#awaySince, flaps: this.#flaps };
-    const dialed = await dial({ target, retry, stop, eager, ...outage, onWaiting: (reason) => events.waiting(reason) });
+    const { target, stop, events } = this.#options;
+    const eager = this.#outbox.empty && this.#framed && this.#outbox.base === this.#outbox.written;
+    const since = this.#awaySince;
+    const retry = Math.min(this.#options.retry, Math.max(0, this.#deadline - since));
+    const outage = { retry, since, flaps: this.#flaps };
+    const dialed = await dial({ target, stop, eager, ...outage, onWaiting: (reason) => events.waiting(reason) });
     if (dialed.kind === "connected") {
+      const now = performance.now();
       this.#socket = dialed.socket;
-      this.#sentBefore = this.#outbox.sent();
-      this.#connectedAt = this.#probed = performance.now();
+      this.#socket.onBytes = (bytes, start, end) => this.#conversation.hear(bytes, start, end);
+      this.#connectedAt = this.#probed = now;
+      this.#conversation.opened(now);
     }
     return dialed;
   }
 
   /** One round: frame what was read, send what is framed, wait for what comes first, read. */
   async #step(socket: StreamSocket): Promise<void> {
+    const conversation = this.#conversation;
+    const now = performance.now();
     this.#framed = this.#frame();
-    const failed = this.#push(socket);
+    const failed = this.#push(socket, now);
     if (failed !== undefined) return await this.#settle(this.#fate(socket, failed));
+    conversation.watch(now, () => socket.allRead(), !this.#framed);
     const reading = this.#framed && this.#source.reading;
-    if (!reading && this.#outbox.empty) return;
-    waitFor(reading ? this.#source.fd : -1, socket.fd, this.#outbox.empty ? POLLIN : POLLIN | POLLOUT, SLICE);
+    if (!reading && this.#source.done && this.#framed && (conversation.settled || conversation.parts(now))) return;
+    const timeout = Math.max(0, Math.min(SLICE, Math.ceil(conversation.due(now))));
+    const events = conversation.next(now) ? POLLIN | POLLOUT : POLLIN;
+    waitFor(reading ? this.#source.fd : -1, socket.fd, events, timeout);
     const { input, socket: said } = ready;
     if ((said & ~POLLOUT) !== 0 && socket.ending() !== "open") return await this.#settle(this.#fate(socket, 0));
     if (input !== 0) this.#source.read(this.#framer);
@@ -166,20 +211,19 @@ export class Sender {
   }
 
   /** Sends what the kernel takes. An error number when the connection is over. */
-  #push(socket: StreamSocket): number | undefined {
-    const outbox = this.#outbox;
-    if (outbox.empty) return this.#probe(socket);
-    while (!outbox.empty) {
-      const count = socket.send(outbox.bytes, outbox.start, outbox.end);
+  #push(socket: StreamSocket, now: number): number | undefined {
+    const conversation = this.#conversation;
+    if (!conversation.next(now)) return this.#probe(socket, now);
+    do {
+      const count = socket.send(conversation.bytes, conversation.start, conversation.stop);
       if (count < 0) return -count === errno.EAGAIN ? undefined : -count;
-      outbox.took(count);
-    }
+      conversation.took(count, now);
+    } while (conversation.next(now));
     return undefined;
   }
 
   /** An idle client would not notice that the daemon stops, and would take its end for a death: ask now and then. */
-  #probe(socket: StreamSocket): number | undefined {
-    const now = performance.now();
+  #probe(socket: StreamSocket, now: number): number | undefined {
     if (socket.kind !== "unix" || now - this.#probed < SLICE) return undefined;
     this.#probed = now;
     const outcome = socket.send(this.#outbox.bytes, 0, 0);
@@ -187,24 +231,21 @@ export class Sender {
   }
 
   #fate(socket: StreamSocket, error: number): Promise<Fate> {
-    return fateOf(socket, error, () => this.#options.stop.count > 1);
+    return fateOf(socket, error, () => this.#hurries());
   }
 
   /** Closes the connection, and settles what was sent on it. A frame that the kernel took in part is sent again. */
   async #settle(fate: Promise<Fate>): Promise<void> {
     const outcome = await fate;
-    const sent = this.#outbox.sent() - this.#sentBefore;
-    this.#outbox.rewind();
+    this.#conversation.closed(outcome);
     this.#socket?.close();
     this.#socket = undefined;
     const now = performance.now();
-    if (now - this.#connectedAt >= STEADY || (outcome === "taken" && sent > 0)) {
+    const useful = this.#conversation.gained || (outcome === "taken" && this.#conversation.gave);
+    if (now - this.#connectedAt >= STEADY || useful) {
       this.#awaySince = now;
       this.#flaps = 0;
     } else this.#flaps++;
-    if (outcome === "taken" || sent === 0) return;
-    this.#uncertain += sent;
-    this.#options.events.lost(sent);
   }
 
   #stopReading(): void {

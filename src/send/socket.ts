@@ -24,6 +24,8 @@ const SO_SNDBUF = 7;
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
 const SHUT_WR = 1;
+/** Bytes that the other side has not read (UNIX), or that have not reached its machine (TCP). */
+const SIOCOUTQ = 0x5411;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 
@@ -44,6 +46,8 @@ const SEND_BUFFER = 1024 * 1024;
 export class StreamSocket {
   readonly fd: number;
   readonly kind: Endpoint["kind"];
+  /** Is given what the daemon writes, valid during the call. */
+  onBytes: (bytes: Buffer, start: number, end: number) => void = () => {};
 
   private constructor(fd: number, kind: Endpoint["kind"]) {
     this.fd = fd;
@@ -90,16 +94,26 @@ export class StreamSocket {
     }
   }
 
-  /** How the reading side stands. What a daemon writes unasked is read and forgotten. */
+  /** How the reading side stands, when all that is there was read. */
   ending(): Ending {
     for (;;) {
       const count = libc().recv(this.fd, at(SCRATCH_AT), SCRATCH_SIZE, MSG_DONTWAIT);
-      if (count > 0) continue;
+      if (count > 0) {
+        this.onBytes(memory, SCRATCH_AT, SCRATCH_AT + count);
+        continue;
+      }
       if (count === 0) return "eof";
       const error = lastErrno();
       if (error === errno.EAGAIN) return "open";
       if (error !== errno.EINTR) return "reset";
     }
+  }
+
+  /** Whether the daemon has read everything that was sent. Over TCP nobody knows: yes. */
+  allRead(): boolean {
+    if (this.kind === "tcp") return true;
+    memory.writeInt32LE(0, OPTION_AT);
+    return libc().ioctl(this.fd, SIOCOUTQ, at(OPTION_AT)) === 0 && memory.readInt32LE(OPTION_AT) === 0;
   }
 
   /** Waits at most `timeout` ms for the reading side to end. */

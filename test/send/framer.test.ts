@@ -12,12 +12,15 @@ const format = (changes: Partial<LineFormat> = {}): LineFormat => ({
   ...changes,
 });
 
+/** So small that chunks are left, and begun, all the time. */
+const small = (chunk: number): Outbox => new Outbox({ chunk, ahead: 2, window: 4 * chunk });
+
 /** Feeds `input` in pieces, sends pieces of what is there, and gives all that was sent on one connection. */
 function through(framer: Framer, out: Outbox, input: Buffer, pieces: () => number, takes: () => number): Buffer {
   const sent: Buffer[] = [];
   const send = (): void => {
-    const count = Math.min(takes(), out.end - out.start);
-    sent.push(Buffer.from(out.bytes.subarray(out.start, out.start + count)));
+    const count = Math.min(takes(), out.stop - out.start);
+    sent.push(Buffer.from(out.sending.subarray(out.start, out.start + count)));
     out.took(count);
   };
   for (let at = 0; at < input.length; ) {
@@ -47,7 +50,7 @@ test("any cut of the input, any share taken at a time, gives the same lines", ()
   fc.assert(
     fc.property(inputs, steps, steps, fc.constantFrom("\n", "\r\n", "A\nA"), (input, pieces, takes, delimiter) => {
       const framer = new Framer(format({ delimiter: Buffer.from(delimiter) }));
-      const bytes = through(framer, new Outbox(700), input, cycle(pieces), cycle(takes));
+      const bytes = through(framer, small(700), input, cycle(pieces), cycle(takes));
       const expected = input.toString("latin1").split(delimiter);
       if (expected.at(-1) === "") expected.pop();
       expect(decodeFrames(bytes).map(({ value }) => value.toString("latin1"))).toEqual(expected);
@@ -62,7 +65,7 @@ test("any cut of the input gives the same keys and values", () => {
   fc.assert(
     fc.property(inputs, steps, steps, fc.constantFrom(":", "::", ":A"), (input, pieces, takes, keyDelimiter) => {
       const framer = new Framer(format({ keyDelimiter: Buffer.from(keyDelimiter) }));
-      const bytes = through(framer, new Outbox(700), input, cycle(pieces), cycle(takes));
+      const bytes = through(framer, small(700), input, cycle(pieces), cycle(takes));
       const lines = input.toString("latin1").split("\n");
       if (lines.at(-1) === "") lines.pop();
       const expected = lines.map((line) => {
@@ -83,7 +86,7 @@ test("any cut of the input leaves out the same lines that are too long, and name
       const left: number[] = [];
       framer.onTooLong = (line) => left.push(line);
       const input = Buffer.from(lines.map((length) => "a".repeat(length) + delimiter).join(""), "latin1");
-      const bytes = through(framer, new Outbox(2048), input, cycle(pieces), cycle([5000]));
+      const bytes = through(framer, small(2048), input, cycle(pieces), cycle([5000]));
       const longest = 1024 - 28 - 1;
       // With "ab" a line of a's ends at the last of them: nothing but the length matters.
       expect(decodeFrames(bytes).map(({ value }) => value.length)).toEqual(lines.filter((n) => n <= longest));
@@ -100,7 +103,7 @@ test("a line with a key that makes its frame too long is left out too", () => {
   const values = [994, 995, 996, 999, 1000].map((length) => `k::::${"x".repeat(length - 5)}`);
   const plain = ["y".repeat(995), "y".repeat(996)];
   const input = Buffer.from([...values, ...plain].join("\n"));
-  const frames = decodeFrames(through(framer, new Outbox(2048), input, cycle([100]), cycle([5000])));
+  const frames = decodeFrames(through(framer, small(2048), input, cycle([100]), cycle([5000])));
   expect(frames.map(({ key, value }) => key.length + value.length)).toEqual([990, 991, 992, 995, 995]);
   expect(left).toEqual([5, 7]);
 });
@@ -111,15 +114,15 @@ test("after a lost connection the frame that was taken in part is sent again who
   fc.assert(
     fc.property(sizes, takes, (lengths, counts) => {
       const framer = new Framer(format());
-      const out = new Outbox(1000);
+      const out = small(1000);
       const lines = lengths.map((length, i) => `${i} ${"x".repeat(length)}`);
       const input = Buffer.from(`${lines.join("\n")}\n`);
       const connections: Buffer[][] = [[]];
       const count = cycle(counts);
       let whole = 0;
       const send = (most: number): void => {
-        const taken = Math.min(most, out.end - out.start);
-        connections.at(-1)?.push(Buffer.from(out.bytes.subarray(out.start, out.start + taken)));
+        const taken = Math.min(most, out.stop - out.start);
+        connections.at(-1)?.push(Buffer.from(out.sending.subarray(out.start, out.start + taken)));
         out.took(taken);
         const now = connections.reduce((sum, parts) => sum + decodeFrames(Buffer.concat(parts)).length, 0);
         expect(out.sent()).toBe(now);

@@ -1,0 +1,172 @@
+// What is said to the daemon over any number of its deaths, at any byte, however it answers: no sockets, no clock.
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { Conversation, type ConversationOptions } from "../../src/send/conversation.ts";
+import { Outbox } from "../../src/send/outbox.ts";
+import { encodeAnyPartition } from "../../src/wire/frame.ts";
+import { SpoolConnection, SpoolModel } from "../support/spoolModel.ts";
+
+const WINDOW = 4096;
+
+/** A client and a daemon with a wire between them that takes, brings and loses bytes as it is told. */
+class Wire {
+  readonly model = new SpoolModel();
+  readonly outbox = new Outbox({ chunk: 512, ahead: 2, window: WINDOW });
+  readonly conversation: Conversation;
+  now = 0;
+  lost = 0;
+  unable = 0;
+  #connection: SpoolConnection | undefined;
+  /** On their way there, and back. */
+  #there = Buffer.alloc(0);
+  #back = Buffer.alloc(0);
+  #sessions = 0;
+
+  constructor(options: Partial<ConversationOptions> = {}) {
+    this.conversation = new Conversation({
+      ...{ outbox: this.outbox, level: 1, strict: true },
+      name: () => Buffer.alloc(16, ++this.#sessions),
+      events: {
+        lost: (count) => {
+          this.lost += count;
+        },
+        unable: () => {
+          this.unable++;
+        },
+      },
+      ...options,
+    });
+  }
+
+  get open(): boolean {
+    return this.#connection !== undefined;
+  }
+
+  connect(): void {
+    this.#connection = new SpoolConnection(this.model);
+    this.conversation.opened(this.now);
+  }
+
+  /** Writes a line of `length` bytes that begins with its number; false when the window is full. */
+  write(length: number): boolean {
+    const value = Buffer.from(`${this.outbox.written} `.padEnd(length, "x"));
+    const frame = encodeAnyPartition({ topic: "t", timestamp: 0, key: Buffer.alloc(0), value });
+    if (!this.outbox.reserve(frame.length)) return false;
+    frame.copy(this.outbox.bytes, this.outbox.end);
+    this.outbox.end += frame.length;
+    this.outbox.written++;
+    return true;
+  }
+
+  /** The kernel takes at most `most` bytes. */
+  send(most: number): void {
+    for (let left = most; left > 0 && this.conversation.next(this.now); ) {
+      const { bytes, start, stop } = this.conversation;
+      const count = Math.min(left, stop - start);
+      this.#there = Buffer.concat([this.#there, bytes.subarray(start, start + count)]);
+      this.conversation.took(count, this.now);
+      left -= count;
+    }
+  }
+
+  /** The daemon reads at most `most` bytes. */
+  read(most: number): void {
+    const answers = this.#connection?.push(this.#there.subarray(0, most)) ?? Buffer.alloc(0);
+    this.#there = this.#there.subarray(most);
+    this.#back = Buffer.concat([this.#back, answers]);
+  }
+
+  speak(): void {
+    this.#back = Buffer.concat([this.#back, this.#connection?.speak() ?? Buffer.alloc(0)]);
+  }
+
+  /** At most `most` bytes of its answers arrive. */
+  hear(most: number): void {
+    this.conversation.hear(this.#back, 0, Math.min(most, this.#back.length));
+    this.#back = this.#back.subarray(most);
+    this.conversation.watch(this.now, () => this.#there.length === 0, false);
+  }
+
+  /** The daemon dies; what was on its way is gone. */
+  kill(): void {
+    this.#connection = undefined;
+    this.#there = this.#back = Buffer.alloc(0);
+    this.conversation.closed("unknown");
+  }
+
+  /** The daemon reads what it was sent, and ends. */
+  stop(): void {
+    this.read(Number.POSITIVE_INFINITY);
+    this.#connection = undefined;
+    this.#back = Buffer.alloc(0);
+    this.conversation.closed("taken");
+  }
+
+  /** Lets everything happen until all is settled, or nothing more changes. */
+  finish(hurry = false): void {
+    this.conversation.finish(hurry);
+    for (let i = 0; i < 200 && !this.conversation.settled; i++) {
+      if (!this.open) this.connect();
+      this.now += 30;
+      this.send(Number.POSITIVE_INFINITY);
+      this.read(Number.POSITIVE_INFINITY);
+      this.hear(Number.POSITIVE_INFINITY);
+      if (this.conversation.parts(this.now)) this.stop();
+    }
+  }
+
+  /** The numbers of the lines that were spooled. */
+  get arrived(): number[] {
+    return this.model.values.map((value) => Number.parseInt(value, 10));
+  }
+}
+
+const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
+
+const bytes = fc.integer({ min: 1, max: 900 });
+const step = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ do: fc.constant("write" as const), bytes: fc.integer({ min: 4, max: 700 }) }) },
+  { weight: 6, arbitrary: fc.record({ do: fc.constant("send" as const), bytes }) },
+  { weight: 5, arbitrary: fc.record({ do: fc.constant("read" as const), bytes }) },
+  { weight: 5, arbitrary: fc.record({ do: fc.constant("hear" as const), bytes: fc.integer({ min: 1, max: 100 }) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("pass" as const), bytes: fc.integer({ min: 1, max: 60 }) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom("kill" as const, "stop" as const), bytes }) },
+);
+
+function act(
+  wire: Wire,
+  steps: { do: "write" | "send" | "read" | "hear" | "pass" | "kill" | "stop"; bytes: number }[],
+): void {
+  for (const each of steps) {
+    if (each.do === "pass") wire.now += each.bytes;
+    else if (each.do === "write") wire.write(each.bytes);
+    else {
+      if (!wire.open) wire.connect();
+      wire[each.do](each.bytes);
+    }
+    const { base, written } = wire.outbox;
+    // What may have to be sent again is kept, and never more than the window.
+    expect(base).toBeLessThanOrEqual(wire.model.spooled.length);
+    expect(written - base).toBeLessThanOrEqual(WINDOW / 33 + 1);
+  }
+}
+
+for (const level of [1, 2, 3] as const) {
+  for (const strict of [true, false]) {
+    test(`every line once and in order, over any deaths and stops: level ${level}${strict ? "" : ", not asked for"}`, () => {
+      fc.assert(
+        fc.property(fc.array(step, { minLength: 30, maxLength: 300 }), (steps) => {
+          const wire = new Wire({ level, strict });
+          act(wire, steps);
+          wire.finish();
+          expect(wire.arrived).toEqual(upTo(wire.outbox.written));
+          const { settled, unknown, short, discarded, someDiscarded } = wire.conversation;
+          expect({ settled, unknown, short, discarded, someDiscarded, lost: wire.lost }).toEqual({
+            ...{ settled: true, unknown: 0, short: 0, discarded: 0, someDiscarded: false, lost: 0 },
+          });
+        }),
+        { numRuns: 300 },
+      );
+    });
+  }
+}
