@@ -19,6 +19,10 @@ function attempt(action: () => unknown): unknown {
   }
 }
 
+function isDirectory(files: Files, path: string): boolean {
+  return files.exists(path) && attempt(() => files.list(path)) !== "ENOTDIR";
+}
+
 const name = fc.constantFrom("a", "b", "sub", "sub/a", "sub/deep/c");
 const step = fc.oneof(
   fc.record({ do: fc.constantFrom("list", "exists", "makeDirectory", "remove", "removeDirectory"), name }),
@@ -40,6 +44,8 @@ test("without faults it does what the real one does", () => {
           const path = `${root}/${"name" in step ? step.name : ""}`;
           const fd = fds.at(-1);
           if ("flags" in step) {
+            // A directory may be opened for reading, and then not be read.
+            if (step.flags === "r" && isDirectory(files, path)) return "skipped";
             return attempt(() => {
               fds.push(files.open(path, step.flags as "r"));
             });
@@ -57,16 +63,18 @@ test("without faults it does what the real one does", () => {
           return answer === "EPERM" ? "EISDIR" : answer; // removing a directory as a file: either, by system
         });
         const contents = ["a", "b", "sub/a", "sub/deep/c"].map((file) =>
-          attempt(() => readWhole(files, `${root}/${file}`).toString("latin1")),
+          attempt(
+            () => isDirectory(files, `${root}/${file}`) || readWhole(files, `${root}/${file}`).toString("latin1"),
+          ),
         );
         for (const fd of fds) files.close(fd);
         return [...answers, ...contents];
       };
       const real = run(nodeFiles);
       rmSync(root, { recursive: true, force: true });
-      expect(run(fake)).toEqual(real.map((answer) => (answer === "EINVAL" ? "EBADF" : answer)));
+      expect(run(fake)).toEqual(real);
     }),
-    { numRuns: 150 },
+    { numRuns: 100 },
   );
 });
 

@@ -149,7 +149,7 @@ export class FakeFiles implements Files {
     const makes = node === undefined && flags.startsWith("w");
     this.#check("open", path, makes || (flags === "w+" && node !== undefined));
     if (flags !== "r" && this.readOnly) throw errorOf("EROFS", "open", path);
-    if (node instanceof FakeDirectory && flags !== "r") throw errorOf("EISDIR", "open", path);
+    if (node instanceof FakeDirectory && flags !== "wx+") throw errorOf("EISDIR", "open", path);
     if (node !== undefined && flags === "wx+") throw errorOf("EEXIST", "open", path);
     if (makes) {
       if (this.#happens("noSpace") || this.used >= this.capacity) throw errorOf("ENOSPC", "open", path);
@@ -203,7 +203,8 @@ export class FakeFiles implements Files {
   }
 
   truncate(fd: number, size: number): void {
-    const { inode, path } = this.#handle(fd, "truncate");
+    const { inode, path, writable } = this.#handle(fd, "truncate");
+    if (!writable) throw errorOf("EINVAL", "truncate", path);
     this.#check("truncate", path, true);
     inode.truncate(size);
   }
@@ -237,7 +238,7 @@ export class FakeFiles implements Files {
 
   list(directory: string): string[] {
     this.#check("list", directory, false);
-    const node = this.#find(directory);
+    const node = this.#find(directory, "list");
     if (node === undefined) return [];
     if (node instanceof FakeInode) throw errorOf("ENOTDIR", "list", directory);
     return [...node.entries.keys()].sort();
@@ -248,12 +249,14 @@ export class FakeFiles implements Files {
   }
 
   makeDirectory(path: string): void {
-    this.#check("makeDirectory", path, this.#find(path) === undefined);
+    const node = this.#find(path, "makeDirectory");
+    this.#check("makeDirectory", path, node === undefined);
+    if (node instanceof FakeInode) throw errorOf("EEXIST", "makeDirectory", path);
     this.#place(`${path}/x`, "makeDirectory", true);
   }
 
   remove(path: string): void {
-    const node = this.#find(path);
+    const node = this.#find(path, "remove");
     this.#check("remove", path, node !== undefined);
     if (node === undefined) return;
     if (node instanceof FakeDirectory) throw errorOf("EISDIR", "remove", path);
@@ -262,7 +265,7 @@ export class FakeFiles implements Files {
   }
 
   removeDirectory(path: string): void {
-    const node = this.#find(path);
+    const node = this.#find(path, "removeDirectory");
     this.#check("removeDirectory", path, node !== undefined);
     if (node === undefined) return;
     if (node instanceof FakeInode) throw errorOf("ENOTDIR", "removeDirectory", path);
@@ -275,8 +278,13 @@ export class FakeFiles implements Files {
     this.#check("rename", from, true);
     const source = this.#place(from, "rename");
     const target = this.#place(to, "rename");
-    if (!source.directory.entries.has(source.name)) throw errorOf("ENOENT", "rename", from);
+    const node = source.directory.entries.get(source.name);
+    const replaced = target.directory.entries.get(target.name);
+    if (node === undefined) throw errorOf("ENOENT", "rename", from);
     if (from === to) return;
+    if (node instanceof FakeInode && replaced instanceof FakeDirectory) throw errorOf("EISDIR", "rename", from);
+    if (node instanceof FakeDirectory && replaced instanceof FakeInode) throw errorOf("ENOTDIR", "rename", from);
+    if (replaced instanceof FakeDirectory && replaced.entries.size > 0) throw errorOf("ENOTEMPTY", "rename", from);
     FakeDirectory.rename(source.directory, source.name, target.directory, target.name);
   }
 
@@ -339,9 +347,12 @@ export class FakeFiles implements Files {
     return node;
   }
 
-  #find(path: string): FakeNode | undefined {
+  #find(path: string, call?: FakeCall): FakeNode | undefined {
     let node: FakeNode | undefined = this.#root;
-    for (const name of namesOf(path)) node = node instanceof FakeDirectory ? node.entries.get(name) : undefined;
+    for (const name of namesOf(path)) {
+      if (node instanceof FakeInode && call !== undefined) throw errorOf("ENOTDIR", call, path);
+      node = node instanceof FakeDirectory ? node.entries.get(name) : undefined;
+    }
     return node;
   }
 
