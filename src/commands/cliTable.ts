@@ -126,6 +126,41 @@ export const COMMANDS: CommandSpec[] = [
     },
   },
   {
+    name: "spool",
+    args: "ls|verify|export",
+    about: "look into the buffer on disk",
+    details:
+      "Reads the directory of the disk buffer (buffer.path), whether or not the daemon runs, and changes\n" +
+      "nothing in it. While the daemon runs the picture is that of a moment, and a little behind.\n\n" +
+      "  ls      what is there: messages that wait, held topics and why, what was set aside as damaged\n" +
+      "  verify  reads all of it; names each damage by file and offset, and then exits with 1\n" +
+      "  export  writes every message that is not known to be delivered, in order: a JSON object a line,\n" +
+      "          or with --frames the very bytes that a socket of bruce takes",
+    options: [
+      { flags: "--path DIRECTORY", about: "the directory; without it the one of the configuration" },
+      { flags: "-c, --config FILE", about: "the daemon's configuration, to find the directory" },
+      { flags: "--json", about: "for programs: one JSON object (of export: a line for each message, the default)" },
+      { flags: "--topic TOPIC", about: "export: messages of this topic only; may be repeated", repeated: true },
+      { flags: "--frames", about: "export: frames as the sockets take them, not for a terminal" },
+    ],
+    examples: [
+      ["sudo bruce spool ls", "what the system's daemon keeps"],
+      ["bruce spool verify --path /mnt/old-disk/bruce", "a directory that was moved"],
+      ["bruce spool export --topic orders | jq .value", "what waits for one topic"],
+    ],
+    run: async ({ args: [action = ""], text, texts, flag }) => {
+      const { spoolCommand } = await import("./spool.ts");
+      return await spoolCommand({
+        action,
+        path: text("path"),
+        config: text("config"),
+        topics: texts("topic"),
+        json: flag("json"),
+        frames: flag("frames"),
+      });
+    },
+  },
+  {
     name: "check",
     args: "[FILE]",
     about: "check a configuration and show what it comes to",

@@ -1,7 +1,7 @@
 // The status as text: for a person at a terminal, and as lines of tab-separated fields for a pipe.
-import Table from "cli-table3";
 import type { createColors } from "picocolors";
 import { printable } from "./logPrintable.ts";
+import { newTable, textOf } from "./plainTable.ts";
 import type { BrokerStatus, BufferStatus, DaemonStatus, TopicStatus } from "./status.ts";
 import { bufferText, heldTexts } from "./statusBuffer.ts";
 import { drainEstimate, type Rates } from "./statusRates.ts";
@@ -133,29 +133,6 @@ function brokerState(broker: BrokerStatus, now: number): string {
   const { throttled_until: until, state, reason } = broker;
   const why = reason === undefined ? state : `${state}: ${reason}`;
   return until !== null && until > now ? `${why}, throttled for ${formatTime(until - now)}` : why;
-}
-
-/** A table without lines; the columns from `firstNumber` on are numbers. */
-function newTable(head: string[], firstNumber: number) {
-  const none = ["top", "bottom", "mid", "left", "right", "middle"].flatMap((side) => {
-    const corners = side === "top" || side === "bottom" ? ["", "-mid", "-left", "-right"] : [""];
-    return corners.map((corner) => [`${side}${corner}`, ""]);
-  });
-  const chars = { ...Object.fromEntries(none), "left-mid": "", "mid-mid": "", "right-mid": "", middle: "  " };
-  return new Table({
-    head,
-    chars,
-    colAligns: head.map((_, i) => (i < firstNumber ? "left" : "right")),
-    style: { head: [], border: [], "padding-left": 0, "padding-right": 0, compact: true },
-  });
-}
-
-function textOf(table: { toString(): string }): string {
-  return table
-    .toString()
-    .split("\n")
-    .map((line) => line.trimEnd())
-    .join("\n");
 }
 
 /** For pipes: each line a kind, then its fields, separated by tabs; numbers as they are. Ends in a newline. */
