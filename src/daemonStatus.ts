@@ -36,8 +36,9 @@ export interface StatusParts {
 export function daemonStatus(parts: StatusParts): DaemonStatus {
   const { queue, pipeline } = parts;
   const { ledger, cluster, around, dispatcher } = pipeline;
-  const unrouted = queue.written - queue.taken;
+  const unrouted = queue.unread;
   const spool = parts.spool ?? memoryOnly(memoryFull(queue.bytesWaiting, parts.queueCapacity));
+  const inHeldLogs = spool.held.reduce((sum, { messages }) => sum + messages, 0);
   const total = accountStatus(ledger.total, unrouted);
   return {
     version: parts.version,
@@ -46,7 +47,11 @@ export function daemonStatus(parts: StatusParts): DaemonStatus {
     now: Date.now(),
     state: parts.state,
     acks: parts.settings.kafka.acks,
-    ledger: { ...total, balanced: total.held === queue.unsettled, no_topic: accountStatus(ledger.noTopic) },
+    ledger: {
+      ...total,
+      balanced: total.held === queue.unsettled + inHeldLogs,
+      no_topic: accountStatus(ledger.noTopic),
+    },
     topics: topicStatuses(pipeline, spool),
     queue: { capacity: parts.queueCapacity, bytes: queue.bytesWaiting, messages: unrouted },
     buffer: spool.buffer,

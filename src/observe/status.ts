@@ -46,6 +46,7 @@ export interface HeldLogStatus {
   partition: number | null;
   /** Why they cannot be delivered now; null: they are being delivered. */
   reason: string | null;
+  /** Not settled: waiting there, or on their way from there. The main log counts them as settled. */
   messages: number;
   bytes: number;
   /** Of the oldest of them; null when it is not known. */
