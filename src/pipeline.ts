@@ -3,8 +3,9 @@ import { type Settings, topicSettings } from "./config/settings.ts";
 import { Cluster } from "./deliver/cluster.ts";
 import type { DeliveryJournal } from "./deliver/deliveryJournal.ts";
 import { Dispatcher } from "./deliver/dispatcher.ts";
+import { Holder, type HolderParts } from "./deliver/hold.ts";
 import { type RestoreParts, restoreBatches } from "./deliver/restore.ts";
-import { type DiscardListener, Settlement } from "./deliver/settlement.ts";
+import { type DiscardListener, type HeldSettlement, Settlement } from "./deliver/settlement.ts";
 import { watchTopics } from "./deliver/topicWatch.ts";
 import { KafkaConnection } from "./kafka/connection.ts";
 import { Ledger } from "./observe/ledger.ts";
@@ -37,6 +38,9 @@ export interface PipelineParts {
   onDiscard: DiscardListener;
   /** Without one (memory only), a crash forgets what was sent. */
   journal?: DeliveryJournal;
+  /** The logs on disk of what cannot be delivered; left out: it is held in memory. */
+  held?: HeldSettlement & { open: BatchSurroundings["openHeld"] };
+  hold?: Pick<HolderParts, "markOf" | "times">;
   /** What an earlier run left. */
   restored?: Pick<RestoreParts, "entries" | "bound" | "fetch"> & { topicsSeen: Iterable<string> };
 }
@@ -57,7 +61,16 @@ export interface Pipeline {
 }
 
 /** Starts to take from the queue and to deliver. */
-export function startPipeline({ settings, queue, log, onDiscard, journal, restored }: PipelineParts): Pipeline {
+export function startPipeline({
+  settings,
+  queue,
+  log,
+  onDiscard,
+  journal,
+  held,
+  hold,
+  restored,
+}: PipelineParts): Pipeline {
   const now = () => performance.now();
   const random = Math.random;
   const { memory, maxTopics } = settings.buffer;
@@ -65,15 +78,17 @@ export function startPipeline({ settings, queue, log, onDiscard, journal, restor
   const { backoff, backoffMax } = settings.delivery;
 
   const ledger = new Ledger(maxTopics);
-  const settlement = new Settlement(ledger, queue, onDiscard);
+  const settlement = new Settlement(ledger, queue, onDiscard, held);
   const linger = new LingerClock();
   const lingerTimer = new LingerTimer(linger, now);
   const pool = new BufferPool(memory * (BATCH_SHARE + HELD_SHARE));
+  const batchMemory = new MemoryBudget(memory * BATCH_SHARE);
   const around: BatchSurroundings = {
     pool,
-    memory: new MemoryBudget(memory * BATCH_SHARE),
-    heldMemory: new MemoryBudget(memory * HELD_SHARE),
+    memory: batchMemory,
+    heldMemory: new MemoryBudget(memory * HELD_SHARE, batchMemory),
     linger,
+    openHeld: held?.open,
   };
 
   const connect = (host: string, port: number) =>
@@ -95,7 +110,9 @@ export function startPipeline({ settings, queue, log, onDiscard, journal, restor
   });
   const topics = new TopicTable(maxTopics, (name) => {
     cluster.want(name);
-    return new Topic(name, topicSettings(settings, name), ledger.topic(name), around, dispatcher);
+    const topic = new Topic(name, topicSettings(settings, name), ledger.topic(name), around, dispatcher);
+    topic.onHeld = () => holder.held(topic);
+    return topic;
   });
   const router: Router = new Router({
     queue,
@@ -105,6 +122,18 @@ export function startPipeline({ settings, queue, log, onDiscard, journal, restor
     settle: settlement,
     now,
     onRouted: () => lingerTimer.arm(),
+    onFull: () => holder.look(true),
+  });
+  const holder: Holder = new Holder({
+    topics: () => topics.values(),
+    brokers: () => dispatcher.brokers(),
+    around,
+    settle: settlement,
+    router,
+    takeUnsent: (partition) => dispatcher.takeUnsent(partition),
+    now,
+    log,
+    ...hold,
   });
   watchTopics({ cluster, dispatcher, topic: (name) => topics.get(name), drainWaiting, log });
   if (restored !== undefined && journal !== undefined) {
@@ -113,6 +142,7 @@ export function startPipeline({ settings, queue, log, onDiscard, journal, restor
   }
   cluster.start();
   router.start();
+  holder.start();
 
   return {
     ledger,
@@ -130,6 +160,7 @@ export function startPipeline({ settings, queue, log, onDiscard, journal, restor
       }
     },
     stop() {
+      holder.stop();
       router.stop();
       lingerTimer.stop();
       cluster.stop();

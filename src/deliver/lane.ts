@@ -54,6 +54,11 @@ export class Lane implements Line {
     return this.state.kind === "backing off";
   }
 
+  /** It failed, and no answer came since: also when it is open again, for a broker may take a connection and say nothing. */
+  get failing(): boolean {
+    return this.#failures > 0;
+  }
+
   leave(outbox: Outbox): void {
     const at = this.line.indexOf(outbox);
     if (at >= 0) this.line.splice(at, 1);

@@ -8,9 +8,17 @@ export class MemoryBudget {
   /** `#waiting` is called when less than this is in use. */
   #threshold = 0;
   #onLess: (() => void) | undefined;
+  readonly #lender: MemoryBudget | undefined;
 
-  constructor(cap: number) {
+  /** What is in use beyond the cap counts with `lender` as well: it has so much less to give. */
+  constructor(cap: number, lender?: MemoryBudget) {
     this.cap = cap;
+    this.#lender = lender;
+  }
+
+  /** Bytes beyond the cap. */
+  get overflow(): number {
+    return Math.max(0, this.used - this.cap);
   }
 
   get full(): boolean {
@@ -19,7 +27,9 @@ export class MemoryBudget {
 
   /** Adds (or with a negative number gives back) bytes. */
   add(bytes: number): void {
+    const before = this.overflow;
     this.used += bytes;
+    if (this.#lender !== undefined && this.overflow !== before) this.#lender.add(this.overflow - before);
     if (bytes < 0 && this.#waiting !== undefined && this.used < this.#threshold) {
       const waiting = this.#waiting;
       this.#waiting = undefined;

@@ -108,6 +108,11 @@ export class Waiting {
     };
   }
 
+  /** Was it handed out from disk here, and is it not settled? */
+  owns(number: number): boolean {
+    return this.#disk?.has(number) === true;
+  }
+
   /** Moves to disk what the disk takes. Returns whether it took all. */
   spill(moved: (numbers: MessageNumbers) => void): boolean {
     if (this.#front.count + this.#tail.count === 0) return true;

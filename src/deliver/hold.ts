@@ -1,0 +1,226 @@
+// Sets apart what cannot be delivered while other things can: so that it takes no room from them, and delays none.
+import type { Log } from "../observe/log.ts";
+import type { Batch } from "../route/batch.ts";
+import type { BatchQueue, BatchSurroundings } from "../route/batchQueue.ts";
+import { type FrameMark, NO_MARK } from "../route/heldFrames.ts";
+import type { Router, Settle } from "../route/router.ts";
+import type { Partition, Topic } from "../route/topic.ts";
+import type { Waiting } from "../route/waiting.ts";
+import { MessageNumbers } from "../spool/numbers.ts";
+import type { Broker } from "./broker.ts";
+import { takeBack, type Unsent } from "./takeBack.ts";
+import { Unreachable } from "./unreachable.ts";
+
+/** In milliseconds. */
+export interface HoldTimes {
+  /** How long something is out of reach before what is for it waits apart; no longer than memory lasts. */
+  after: number;
+  /** How long Kafka names a partition no more before what is for it goes to others. */
+  gone: number;
+  /** How often to look. */
+  every: number;
+}
+
+const TIMES: HoldTimes = { after: 10_000, gone: 60_000, every: 1_000 };
+
+/** A partition that cannot be reached and has so much of the memory for batches waits apart at once. */
+const TOO_MUCH = 1 / 4;
+
+/** In memory only: of the memory for batches, what held messages may take beyond their own. */
+const OVERFLOW = 1 / 2;
+
+export interface HolderParts {
+  topics: () => Iterable<Topic>;
+  brokers: () => Iterable<Broker>;
+  around: BatchSurroundings;
+  settle: Settle;
+  router: Pick<Router, "drainWaiting" | "spillSoon">;
+  /** See `Dispatcher.takeUnsent`. */
+  takeUnsent: (partition: Partition) => Batch[];
+  /** Whose message it is, by its number; left out: nobody asks. */
+  markOf?: (number: number) => FrameMark;
+  /** Milliseconds, monotonic. */
+  now: () => number;
+  log: Log;
+  times?: Partial<HoldTimes>;
+}
+
+export class Holder {
+  readonly #parts: HolderParts;
+  readonly #times: HoldTimes;
+  readonly #unreachable = new Unreachable();
+  /** Since when a partition cannot be sent to. */
+  readonly #since = new Map<Partition, number>();
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  constructor(parts: HolderParts) {
+    this.#parts = parts;
+    this.#times = { ...TIMES, ...parts.times };
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => this.look(), this.#times.every);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** The topic has come to be held: what of it was not sent waits apart. */
+  held(topic: Topic): void {
+    if (topic.waiting.refuses) this.#trim(topic);
+    else {
+      this.#setTopicApart(topic, 0);
+      this.#parts.router.spillSoon(topic, topic.waiting);
+    }
+  }
+
+  /** Looks what can be reached. `pressed`: memory is used up, so nothing that cannot be sent is given any time. */
+  look(pressed = false): void {
+    const { topics, brokers, now } = this.#parts;
+    const time = now();
+    this.#unreachable.look(brokers());
+    for (const topic of topics()) if (topic.standing.kind === "live") this.#lookAt(topic, time, pressed);
+  }
+
+  #lookAt(topic: Topic, time: number, pressed: boolean): void {
+    const { memory } = this.#parts.around;
+    let out = 0;
+    let drain = false;
+    for (const partition of topic.allPartitions()) {
+      const why = this.#whyNot(topic, partition);
+      if (why === undefined) {
+        this.#since.delete(partition);
+        if (partition.parked === undefined) continue;
+        topic.park(partition, undefined);
+        drain = true;
+        continue;
+      }
+      const since = this.#since.get(partition) ?? time;
+      this.#since.set(partition, since);
+      const long = time - since >= this.#times.after;
+      const named = topic.partitions.includes(partition);
+      if ((long || pressed) && named) out++;
+      if (!named && time - since >= this.#times.gone) drain = this.#leave(topic, partition) || drain;
+      else if (partition.parked === undefined && !partition.keyed.empty) {
+        if (long || pressed || partition.keyed.memory.used >= memory.cap * TOO_MUCH) this.#park(topic, partition, why);
+      }
+    }
+    if (topic.parked !== undefined && out < topic.partitions.length) {
+      topic.park(topic, undefined);
+      this.#parts.log.info("a topic can be written again", { topic: topic.name });
+      drain = true;
+    } else if (topic.parked === undefined && !topic.any.empty && out > 0 && out === topic.partitions.length) {
+      this.#park(topic, undefined, "none of its partitions can be reached");
+    }
+    if (drain) this.#parts.router.drainWaiting(topic);
+  }
+
+  /** Why nothing can be sent to the partition now, although things can be sent elsewhere. */
+  #whyNot(topic: Topic, partition: Partition): string | undefined {
+    if (partition.leader < 0)
+      return topic.partitions.includes(partition) ? "it has no leader" : "Kafka no longer names it";
+    return this.#unreachable.has(partition.leader) ? "its broker cannot be reached" : undefined;
+  }
+
+  #park(topic: Topic, partition: Partition | undefined, why: string): void {
+    const fields = partition === undefined ? {} : { partition: partition.id };
+    this.#parts.log.warn("messages wait apart until they can be sent", { topic: topic.name, ...fields, why });
+    topic.park(partition ?? topic, why);
+    const waiting = partition === undefined ? topic.waiting : topic.waitingOf(partition);
+    if (waiting.refuses) {
+      this.#trim(topic);
+      return;
+    }
+    // The first batch stays: it is what tries again.
+    if (partition === undefined) this.#setTopicApart(topic, 1);
+    else this.#putBack(topic, waiting, [this.#unsent(topic, partition, 1)]);
+  }
+
+  /** What is for a partition that is no more goes to the others. Answers whether there is any. */
+  #leave(topic: Topic, partition: Partition): boolean {
+    const sent = this.#parts.takeUnsent(partition);
+    const unsent = this.#unsent(topic, partition, 0);
+    unsent.batches.unshift(...sent);
+    if (unsent.batches.length > 0) this.#putBack(topic, topic.waitingOf(partition), [unsent]);
+    if (partition.parked !== undefined) topic.park(partition, undefined);
+    return (partition.waiting?.count ?? 0) > 0;
+  }
+
+  #setTopicApart(topic: Topic, keep: number): void {
+    const unsent: Unsent[] = [{ batches: topic.any.takeBack(keep), partitionKey: undefined }];
+    for (const partition of topic.allPartitions()) {
+      const mine = this.#unsent(topic, partition, keep);
+      const { waiting } = partition;
+      // What is for a partition stays before what waits for it already.
+      const first =
+        waiting !== undefined && (waiting.count > 0 || mine.batches.some((batch) => ownsAny(waiting, batch)));
+      if (first) this.#putBack(topic, waiting, [mine]);
+      else unsent.push(mine);
+    }
+    this.#putBack(topic, topic.waiting, unsent);
+  }
+
+  #unsent(topic: Topic, partition: Partition, keep: number): Unsent {
+    const index = topic.partitions.indexOf(partition);
+    return { batches: partition.keyed.takeBack(keep), partitionKey: index < 0 ? partition.id : index };
+  }
+
+  #putBack(topic: Topic, waiting: Waiting, unsent: Unsent[]): void {
+    const { settle, around, router, markOf = () => NO_MARK } = this.#parts;
+    const { frame, done } = waiting.putBack((numbers) => settle.moved(topic, numbers));
+    const most = around.heldMemory.cap + around.memory.cap;
+    const one = new MessageNumbers();
+    takeBack(topic.name, unsent, (number, bytes) => {
+      if (!waiting.refuses || around.heldMemory.used < most) frame(number, bytes, 0, bytes.length, markOf(number));
+      else {
+        // Unpacked, batches are many times larger.
+        one.clear();
+        one.append(number);
+        settle.discarded(topic, one, "held_full");
+      }
+    });
+    done();
+    router.spillSoon(topic, waiting);
+  }
+
+  /** Where there is no disk for it, a topic drops its newest beyond what may wait in memory without being in others' way. */
+  #trim(topic: Topic): void {
+    const { around, settle } = this.#parts;
+    const { memory, heldMemory } = around;
+    const most = heldMemory.cap + memory.cap * OVERFLOW;
+    for (const waiting of topic.allWaiting())
+      while (heldMemory.used > most) {
+        const newest = waiting.takeNewest();
+        if (newest.length === 0) break;
+        settle.discarded(topic, numbersOf(newest), "held_full");
+      }
+    while (heldMemory.used > most) {
+      const batch = newestOf(topic.queues());
+      if (batch === undefined) return;
+      settle.discarded(topic, batch.numbers, "held_full");
+      batch.dispose();
+    }
+  }
+}
+
+function ownsAny(waiting: Waiting, batch: Batch): boolean {
+  let owns = false;
+  batch.numbers.forEach((number) => {
+    owns ||= waiting.owns(number);
+  });
+  return owns;
+}
+
+/** A batch of the queue that takes the most memory. */
+function newestOf(queues: Iterable<BatchQueue>): Batch | undefined {
+  let largest: BatchQueue | undefined;
+  for (const queue of queues) if (!queue.empty && queue.memory.used > (largest?.memory.used ?? 0)) largest = queue;
+  return largest?.takeNewest();
+}
+
+function numbersOf(numbers: number[]): MessageNumbers {
+  const result = new MessageNumbers();
+  for (const number of numbers) result.append(number);
+  return result;
+}
