@@ -170,9 +170,9 @@
         cells: [
           t.name,
           topicState(t),
-          count(t.received),
+          count(t.received + t.unread), // as in the ledger, what nobody has read yet was received, and is held
           count(t.delivered),
-          count(t.held),
+          count(t.held + t.unread),
           count(t.discarded),
           t.lag_bytes === 0 ? "" : size(t.lag_bytes),
           t.oldest_unsent_age === null ? "" : duration(t.oldest_unsent_age),

@@ -102,9 +102,10 @@ function topicTable(topics: TopicStatus[], maxName: number, c: Colours): string 
     table.push([
       shorten(printable(topic.name), maxName),
       isHeld ? c.yellow("held") : topic.state,
-      formatCount(topic.received),
+      // As in the ledger, what nobody has read yet was received, and is held.
+      formatCount(topic.received + topic.unread),
       formatCount(topic.delivered),
-      formatCount(topic.held),
+      formatCount(topic.held + topic.unread),
       formatCount(topic.discarded),
       topic.lag_bytes === 0 ? "" : formatSize(topic.lag_bytes),
       topic.oldest_unsent_age === null ? "" : formatTime(topic.oldest_unsent_age),

@@ -4,7 +4,8 @@ import type { DaemonStatus, TopicStatus } from "./status.ts";
 /** Held topics first, then what lags most, then what received most; names make the order stable. */
 function byUrgency(a: TopicStatus, b: TopicStatus): number {
   if (a.state !== b.state) return a.state === "held" ? -1 : 1;
-  return b.lag_bytes - a.lag_bytes || b.held - a.held || b.received - a.received || (a.name < b.name ? -1 : 1);
+  const held = b.held + b.unread - a.held - a.unread;
+  return b.lag_bytes - a.lag_bytes || held || b.received - a.received || (a.name < b.name ? -1 : 1);
 }
 
 /** The same status with at most `limit` topics, the most urgent first. */
