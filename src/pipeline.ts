@@ -130,7 +130,7 @@ export function startPipeline({
     around,
     settle: settlement,
     router,
-    takeUnsent: (partition) => dispatcher.takeUnsent(partition),
+    takeGone: (partition) => dispatcher.takeGone(partition),
     now,
     log,
     ...hold,

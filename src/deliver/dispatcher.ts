@@ -194,13 +194,20 @@ export class Dispatcher implements DueListener {
     this.#enqueue(outbox);
   }
 
-  /** Takes out what is to be sent to the partition again although no broker can have it: so that it can wait elsewhere. */
-  takeUnsent(partition: Partition): Batch[] {
+  /**
+   * The partition is no more: takes out what was to be sent to it before all else, so that it goes to others. What it may
+   * have had counts as possible duplicates.
+   */
+  takeGone(partition: Partition): Batch[] {
     const outbox = this.#outbox(partition);
-    const batches = outbox.takeUnsent();
-    // What Kafka may have keeps its entry; any other is about what was taken out.
-    if (outbox.state.kind !== "in flight" && !outbox.uncertain) this.#journal.returned(outbox);
-    return batches;
+    const [batch] = outbox.resend;
+    if (outbox.state.kind === "in flight") return [];
+    if (batch !== undefined && outbox.uncertain && outbox.producer !== undefined)
+      this.#answers.startOver(outbox, batch);
+    outbox.uncertain = false;
+    outbox.firstSentAt = undefined;
+    this.#journal.returned(outbox);
+    return outbox.resend.splice(0);
   }
 
   /** Closes every connection at once. */

@@ -35,8 +35,8 @@ export interface HolderParts {
   around: BatchSurroundings;
   settle: Settle;
   router: Pick<Router, "drainWaiting" | "spillSoon">;
-  /** See `Dispatcher.takeUnsent`. */
-  takeUnsent: (partition: Partition) => Batch[];
+  /** See `Dispatcher.takeGone`. */
+  takeGone: (partition: Partition) => Batch[];
   /** Whose message it is, by its number; left out: nobody asks. */
   markOf?: (number: number) => FrameMark;
   /** Milliseconds, monotonic. */
@@ -139,7 +139,7 @@ export class Holder {
 
   /** What is for a partition that is no more goes to the others. Answers whether there is any. */
   #leave(topic: Topic, partition: Partition): boolean {
-    const sent = this.#parts.takeUnsent(partition);
+    const sent = this.#parts.takeGone(partition);
     const unsent = this.#unsent(topic, partition, 0);
     unsent.batches.unshift(...sent);
     if (unsent.batches.length > 0) this.#putBack(topic, topic.waitingOf(partition), [unsent]);

@@ -70,13 +70,6 @@ export class Outbox {
     return topic.any.take();
   }
 
-  /** Takes out what is to be sent again and no broker can have. What one may have stays, and goes before all others. */
-  takeUnsent(): Batch[] {
-    const kept = this.uncertain && this.state.kind !== "in flight" ? 1 : 0;
-    if (kept === 0 && this.state.kind !== "in flight") this.firstSentAt = undefined;
-    return this.resend.splice(kept);
-  }
-
   /** When the oldest message it has taken was routed; Infinity when it has none. */
   get oldest(): number {
     const inFlight = this.state.kind === "in flight" ? this.state.batch.openedAt : Number.POSITIVE_INFINITY;
