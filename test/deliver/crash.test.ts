@@ -230,6 +230,37 @@ describe("a batch that may be known to nobody any more is sent under a new produ
   });
 });
 
+test("a batch whose partition is no more goes to another, as possible duplicates", async () => {
+  await using it = await mortal({ autoCreate: false });
+  it.broker.createTopic("t", 3);
+  it.append({ value: "in doubt", partitionKey: 2 });
+  await it.live().killAtEntry(1);
+  it.append({ value: "behind it", partitionKey: 2 });
+  it.broker.deleteTopic("t");
+  it.broker.createTopic("t", 2);
+  const second = it.live();
+  await second.settled();
+  expect(it.values("t", 0)).toContain("in doubt");
+  expect(it.values("t").toSorted()).toEqual(["behind it", "in doubt"]);
+  expect(twice(second)).toBe(1);
+  second.checkpoint();
+  expect(it.open()).toEqual([]);
+});
+
+test("a batch given up after a restart, which the broker may have, is not mistaken for the next one", async () => {
+  await using it = await mortal();
+  await dieUnanswered(it, numbered(3));
+  it.broker.faults.once("Produce", { kind: "error", code: 29 });
+  const second = it.live((settings) => {
+    settings.delivery.unauthorizedTopic = "discard";
+  });
+  await second.settled();
+  expect(second.discards).toEqual([{ topic: "t", count: 3, reason: "unauthorized_topic" }]);
+  it.append({ value: "a" }, { value: "b" }, { value: "c" });
+  await second.settled();
+  expect(it.values()).toEqual(["0", "1", "2", "a", "b", "c"]);
+});
+
 test("a batch of which nothing is left is on record as damaged, and asked for no more", async () => {
   await using it = await mortal();
   it.append({ value: "gone" });

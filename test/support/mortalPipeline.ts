@@ -118,6 +118,7 @@ export async function mortal(brokerOptions: DevBrokerOptions = {}): Promise<Mort
       log,
       onDiscard: (topic, count, reason) => void (dead || discards.push({ topic, count, reason })),
       journal: watched,
+      hold: { times: { gone: 20, every: 5 } },
       restored: {
         ...found,
         fetch: (numbers, visit) =>
