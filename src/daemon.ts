@@ -78,6 +78,7 @@ export async function startDaemon(settings: Settings, log: Log, version: string)
       state = "stopping";
       await stopInputs();
       await pipeline.flush(settings.delivery.shutdownTimeout);
+      ingest?.flushed();
       const givenUp = pipeline.stop();
       await inputsClosed;
       discardLog.flush();

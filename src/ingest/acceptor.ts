@@ -10,11 +10,13 @@ import {
   EPERM,
   EPROTO,
   errnoName,
+  IPPROTO_TCP,
   SHUT_RD,
   SO_KEEPALIVE,
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
   SOL_SOCKET,
+  TCP_NODELAY,
 } from "./libc.ts";
 import { RETRY_PAUSE, type Shell } from "./shell.ts";
 import { removeSocketFile, type SocketFile } from "./socketFile.ts";
@@ -50,8 +52,12 @@ export class Acceptor {
       const fd = libc.accept4(this.fd, 0, 0, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd >= 0) {
         accepted++;
-        // A peer that vanished without a word would otherwise hold its descriptor for ever.
-        if (this.#file === undefined) libc.setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, memory.address(this.#one), 4);
+        if (this.#file === undefined) {
+          // A peer that vanished without a word would otherwise hold its descriptor for ever.
+          libc.setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, memory.address(this.#one), 4);
+          // A reply would otherwise wait until the one before was acknowledged.
+          libc.setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, memory.address(this.#one), 4);
+        }
         add(fd);
         continue;
       }

@@ -3,10 +3,12 @@ import type { InputCounters, InputKind } from "./report.ts";
 
 /** Word: set to 1 by the main thread: stop. */
 export const STOP = 0;
+/** Word: set to 1 by the main thread, after STOP: nothing more will be delivered. */
+export const FLUSHED = 2;
 /** Word: set to 1 by the input thread when it posts a report, to 0 by the main thread when it has it. */
 export const REPORT_OUT = 1;
 
-const WORDS = 2;
+const WORDS = 3;
 const COUNTERS_AT = 64;
 const KINDS: readonly InputKind[] = ["datagram", "stream", "tcp"];
 const FIELDS = 5;

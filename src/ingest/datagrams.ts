@@ -1,9 +1,7 @@
 // Checks datagrams, one message each, and gathers the good ones into blocks.
 import { FRAME_HEADER, FrameFault, FrameReader } from "../wire/frame.ts";
 import type { Intake } from "./intake.ts";
-
-/** The datagram socket's place among the sources of blocks; connections are counted from 1. */
-const DATAGRAM_SOURCE = 0;
+import { NOBODY } from "./source.ts";
 
 export interface DatagramLimits {
   maxMessage: number;
@@ -47,7 +45,7 @@ export class DatagramGatherer {
     const at = this.#at;
     const { maxMessage, maxPayload } = this.#limits;
     if (length > maxMessage) {
-      this.#intake.reject(FrameFault.TooLong, this.#bytes, at, at + maxMessage, length);
+      this.#intake.reject(NOBODY, FrameFault.TooLong, this.#bytes, at, at + maxMessage, length);
       return;
     }
     const reader = this.#reader;
@@ -55,7 +53,7 @@ export class DatagramGatherer {
     if (length < FRAME_HEADER || reader.size !== length) fault = FrameFault.Malformed;
     else if (fault === FrameFault.Ok && reader.valueEnd - reader.keyStart - 4 > maxPayload) fault = FrameFault.TooLarge;
     if (fault !== FrameFault.Ok) {
-      this.#intake.reject(fault, this.#bytes, at, at + length, length);
+      this.#intake.reject(NOBODY, fault, this.#bytes, at, at + length, length);
       return;
     }
     this.#at = at + length;
@@ -65,7 +63,7 @@ export class DatagramGatherer {
   /** Puts what was gathered in the queue, and starts anew. */
   handOn(): void {
     if (this.#count === 0) return;
-    this.#intake.accept(DATAGRAM_SOURCE, this.#bytes, this.#start, this.#at, this.#count);
+    this.#intake.accept(NOBODY, this.#bytes, this.#start, this.#at, this.#count);
     this.#at = this.#start;
     this.#count = 0;
   }

@@ -8,7 +8,8 @@ import type { Settings, UnixInput } from "../config/settings.ts";
 import type { Log } from "../observe/log.ts";
 import type { InputStatus } from "../observe/status.ts";
 import type { QueueLink } from "../spool/queue.ts";
-import { controlWords, createControl, REPORT_OUT, SharedCounters, STOP } from "./control.ts";
+import { MOST_CONNECTIONS, type Receipts } from "../spool/receipts.ts";
+import { controlWords, createControl, FLUSHED, REPORT_OUT, SharedCounters, STOP } from "./control.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK, openLibc } from "./libc.ts";
 import type {
   Addresses,
@@ -44,6 +45,16 @@ export interface IngestOptions {
   onReport: (report: IngestReport) => void;
   /** The input thread has failed: nothing more is taken. */
   onFailure: (failure: IngestFailure) => void;
+  /** Without them, nobody who asks is told what was delivered, and no session outlives the process. */
+  receipts?: {
+    tracker: Receipts;
+    /** Kafka acknowledges what it takes: kafka.acks is not 0. */
+    acknowledged: boolean;
+    /** buffer.sync is "always": a message counts as spooled only when it is synced. */
+    syncAlways: boolean;
+  };
+  /** An input whose policy is drop_oldest needs room for so many bytes; told again as long as there is none. */
+  onFull?: (bytes: number) => void;
   limits?: Partial<IngestLimits>;
 }
 
@@ -54,11 +65,13 @@ export interface Ingest {
   status(): InputStatus[];
   /** Takes nothing more, and resolves when everything that was taken is in the queue. */
   stop(): Promise<void>;
-  /** Resolves when, after a stop, the clients' connections are closed too. */
+  /** To be called after a stop, when nothing more will be delivered: those who wait to hear of it are told so. */
+  flushed(): void;
+  /** Resolves when, after a stop and `flushed`, the clients' connections are closed too. */
   closed: Promise<void>;
 }
 
-const LIMITS: IngestLimits = { connections: 4096, partials: 16_777_216, turn: 30_000, farewell: 300 };
+const LIMITS: IngestLimits = { connections: MOST_CONNECTIONS, partials: 16_777_216, turn: 30_000, farewell: 300 };
 
 /** What is written to an eventfd to wake who polls it: the int64 that is added to it. */
 const ONE = new BigUint64Array([1n]);
@@ -87,6 +100,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
   const end = () => {
     state = "over";
     queue.onRoom(() => {});
+    options.receipts?.tracker.onAnswer(() => {});
     worker.terminate();
     closeSync(eventFd);
     drained.resolve();
@@ -116,6 +130,12 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
       case "queue":
         queue.told(data.message);
         break;
+      case "asked":
+        options.receipts?.tracker.wake();
+        break;
+      case "full":
+        options.onFull?.(data.bytes);
+        break;
       case "report":
         Atomics.store(words, REPORT_OUT, 0);
         onReport({ ...data.news, counters: counters() });
@@ -134,6 +154,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
     }
   };
   queue.onRoom(wake);
+  options.receipts?.tracker.onAnswer(wake);
   worker.postMessage(order);
   const addresses = await ready.promise;
   return {
@@ -143,6 +164,9 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
     stop() {
       if (state === "running" && Atomics.exchange(words, STOP, 1) === 0) wake();
       return drained.promise;
+    },
+    flushed() {
+      if (state === "running" && Atomics.exchange(words, FLUSHED, 1) === 0) wake();
     },
     closed: closed.promise,
   };
@@ -164,6 +188,8 @@ function openEventFd(): number {
 
 async function orderFor(options: IngestOptions, control: SharedArrayBuffer, eventFd: number): Promise<StartOrder> {
   const { datagram, stream, tcp } = options.input;
+  const tracker = options.receipts?.tracker;
+  const limits = { ...LIMITS, ...options.limits };
   return {
     queue: options.queue.order,
     control,
@@ -172,13 +198,19 @@ async function orderFor(options: IngestOptions, control: SharedArrayBuffer, even
     ...(stream.enabled ? { stream: unixOptions(stream) } : {}),
     ...(tcp.enabled ? { tcp: await tcpOptions(tcp) } : {}),
     maxRecord: options.maxRecord,
-    limits: { ...LIMITS, ...options.limits },
+    receipts: {
+      ...(tracker === undefined ? {} : { memory: tracker.memory }),
+      acknowledged: options.receipts?.acknowledged ?? false,
+      syncAlways: options.receipts?.syncAlways ?? false,
+      sessions: tracker?.sessions() ?? [],
+    },
+    limits: { ...limits, connections: Math.min(limits.connections, tracker?.connections ?? MOST_CONNECTIONS) },
   };
 }
 
 function unixOptions({ path, mode, maxMessage, whenFull }: UnixInput): UnixInputOptions {
   const own = dirname(defaultPlaces(ownSurroundings()).datagramSocket);
-  return { path, mode, maxMessage, whenFull: policy(whenFull), makeDirectory: dirname(path) === own };
+  return { path, mode, maxMessage, whenFull, makeDirectory: dirname(path) === own };
 }
 
 async function tcpOptions({ listen, maxMessage, whenFull }: Settings["input"]["tcp"]): Promise<TcpInputOptions> {
@@ -187,13 +219,7 @@ async function tcpOptions({ listen, maxMessage, whenFull }: Settings["input"]["t
     const message = `bruce cannot listen on ${path}: the host's address cannot be found (${error.code})`;
     throw new IngestError({ kind: "bad_address", message, path });
   });
-  return { host: address, port: listen.port, maxMessage, whenFull: policy(whenFull) };
-}
-
-function policy(whenFull: UnixInput["whenFull"]): "block" | "drop_newest" {
-  if (whenFull !== "drop_oldest") return whenFull;
-  const message = 'when_full = "drop_oldest" is not supported yet: use "block" or "drop_newest"';
-  throw new IngestError({ kind: "not_supported", message, path: "" });
+  return { host: address, port: listen.port, maxMessage, whenFull };
 }
 
 function statusOf(addresses: Addresses, counters: IngestReport["counters"]): InputStatus[] {

@@ -1,9 +1,11 @@
 // The input thread's loop: polls all sockets, reads what there is, and returns only when it was told to stop.
-import type { QueueWriter } from "../spool/queue.ts";
+import type { WhenFull } from "../config/settings.ts";
+import type { QueueState, QueueWriter } from "../spool/queue.ts";
+import { ReceiptAsker } from "../spool/receiptMemory.ts";
 import type { SplitterLimits } from "../wire/splitter.ts";
 import { Acceptor } from "./acceptor.ts";
 import { Connections } from "./connections.ts";
-import { controlWords, SharedCounters, STOP } from "./control.ts";
+import { controlWords, FLUSHED, SharedCounters, STOP } from "./control.ts";
 import { DatagramSocket } from "./datagramSocket.ts";
 import { DatagramGatherer } from "./datagrams.ts";
 import { DiscardTally } from "./discardTally.ts";
@@ -14,6 +16,7 @@ import type { InputKind, InputMessage, StartOrder } from "./report.ts";
 import { Reporter } from "./reporter.ts";
 import { type Shell, TURN_BYTES } from "./shell.ts";
 import type { Sockets } from "./sockets.ts";
+import { REPLY_BYTES, type SyncSurroundings } from "./syncs.ts";
 
 // Slots of the poll set.
 const EVENTS = 0;
@@ -39,7 +42,7 @@ export interface LoopParts {
 
 /** The memory for C that the loop needs, in bytes. */
 export function memoryNeeded(order: StartOrder): number {
-  return TURN_BYTES * 3 + (order.datagram?.maxMessage ?? 0) + order.limits.connections * 8 + 65_536;
+  return TURN_BYTES * 3 + REPLY_BYTES + (order.datagram?.maxMessage ?? 0) + order.limits.connections * 8 + 65_536;
 }
 
 /** A listening socket, its place in the poll set, and what holds for its connections. */
@@ -57,6 +60,8 @@ export class InputLoop {
   readonly #discards = new DiscardTally();
   readonly #reporter: Reporter;
   readonly #connections: Connections;
+  readonly #asker: ReceiptAsker | undefined;
+  #queueState: QueueState;
   readonly #datagrams: DatagramSocket | undefined;
   readonly #ports: Port[] = [];
   /** Offset of the eight bytes read from the eventfd. */
@@ -64,17 +69,35 @@ export class InputLoop {
   readonly #maxPayload: number;
   #phase: "running" | "draining" | "farewell" | "over" = "running";
   #farewellEnds = 0;
+  #flushed = false;
 
   constructor(parts: LoopParts) {
     this.#parts = parts;
-    const { order, shell, sockets, queue, post } = parts;
+    const { order, shell, sockets: opened, queue, post } = parts;
     this.#control = controlWords(order.control);
     this.#maxPayload = Math.min(order.maxRecord, queue.largest - LARGEST_OVERHEAD);
     this.#poll = new PollSet(shell.memory, FIRST_CONNECTION + order.limits.connections);
     this.#event = shell.memory.allocate(8);
     this.#reporter = new Reporter(this.#control, this.#discards, (news) => post({ type: "report", news }));
-    this.#connections = new Connections(shell, this.#poll, FIRST_CONNECTION, order.limits, this.#reporter);
-    const { datagram, stream, tcp } = sockets;
+    const { memory, acknowledged, syncAlways, sessions } = order.receipts;
+    this.#asker = memory === undefined ? undefined : new ReceiptAsker(memory, () => post({ type: "asked" }));
+    this.#queueState = queue.state;
+    const around: SyncSurroundings = {
+      ...{ shell, queue, acknowledged, syncAlways },
+      out: shell.memory.allocate(REPLY_BYTES),
+      asker: this.#asker,
+      phase: "running",
+    };
+    this.#connections = new Connections(
+      shell,
+      this.#poll,
+      FIRST_CONNECTION,
+      order.limits,
+      this.#reporter,
+      around,
+      sessions,
+    );
+    const { datagram, stream, tcp } = opened;
     if (datagram !== undefined && order.datagram !== undefined) {
       const limits = { maxMessage: order.datagram.maxMessage, maxPayload: this.#maxPayload };
       const intake = this.#intake("datagram", order.datagram.whenFull);
@@ -109,6 +132,7 @@ export class InputLoop {
         const errno = libc.errno();
         if (errno !== EINTR && errno !== ENOMEM) throw new Error(`poll failed: ${errnoName(errno)}`);
       }
+      if (this.#parts.queue.state !== this.#queueState) this.#changed(now);
       this.#connections.turn(now);
       this.#reporter.turn(now);
       this.#advance(now);
@@ -116,10 +140,15 @@ export class InputLoop {
     }
   }
 
-  #intake(kind: InputKind, whenFull: "block" | "drop_newest"): Intake {
-    const { queue, order } = this.#parts;
-    const counters = new SharedCounters(order.control, kind);
-    const intake = new Intake({ kind, whenFull, queue, discards: this.#discards, counters, wallClock: Date.now });
+  #intake(kind: InputKind, whenFull: WhenFull): Intake {
+    const { queue, order, post } = this.#parts;
+    const intake = new Intake({
+      ...{ kind, whenFull, queue },
+      discards: this.#discards,
+      counters: new SharedCounters(order.control, kind),
+      wallClock: Date.now,
+      onFull: (bytes) => post({ type: "full", bytes }),
+    });
     this.#intakes.push(intake);
     return intake;
   }
@@ -144,14 +173,27 @@ export class InputLoop {
     acceptor.accept(most, now, (fd) => this.#connections.add(fd, acceptor.intake, limits));
   }
 
-  /** The main thread has something: room in the queue, or the stop. */
+  /** The disk has begun to refuse, or no longer does. */
+  #changed(now: number): void {
+    this.#queueState = this.#parts.queue.state;
+    this.#connections.answer(now);
+  }
+
+  /** The main thread has something: room in the queue, an answer, or the stop. */
   #wakened(now: number): void {
     const { libc, memory } = this.#parts.shell;
     libc.read(this.#parts.order.eventFd, memory.address(this.#event), 8);
+    this.#parts.queue.tend();
     const stalled = this.#intakes.filter((intake) => intake.stalled);
     for (const intake of stalled) intake.retry();
     if (stalled.length > 0) this.#connections.refresh();
+    this.#asker?.takeChanged();
+    this.#connections.answer(now);
     if (Atomics.load(this.#control, STOP) !== 0 && this.#phase === "running") this.#stop(now);
+    if (Atomics.load(this.#control, FLUSHED) !== 0 && !this.#flushed) {
+      this.#flushed = true;
+      this.#connections.flushed(now);
+    }
   }
 
   #stop(now: number): void {
@@ -176,7 +218,9 @@ export class InputLoop {
       this.#phase = "farewell";
       this.#farewellEnds = now + order.limits.farewell;
     }
-    if (this.#phase === "farewell" && (this.#connections.count === 0 || now >= this.#farewellEnds)) {
+    // Those who wait to hear what was delivered are told as long as something is.
+    const waits = this.#connections.asking && !this.#flushed;
+    if (this.#phase === "farewell" && (this.#connections.count === 0 || (now >= this.#farewellEnds && !waits))) {
       this.#connections.closeAll(now);
       this.#reporter.turn(now, true);
       this.#phase = "over";
@@ -206,7 +250,8 @@ export class InputLoop {
     least = sooner(least, this.#reporter.timeLeft(now));
     for (let at = 0; at < this.#ports.length; at++)
       least = sooner(least, (this.#ports[at] as Port).acceptor.pauseLeft(now));
-    if (this.#phase === "farewell") least = sooner(least, Math.max(0, this.#farewellEnds - now));
+    // When that time is over and it is still open, it waits for the main thread.
+    if (this.#phase === "farewell" && now < this.#farewellEnds) least = sooner(least, this.#farewellEnds - now);
     return least === Number.POSITIVE_INFINITY ? -1 : Math.ceil(least);
   }
 }

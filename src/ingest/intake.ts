@@ -1,29 +1,34 @@
 // One input's way into the queue: what is good is appended, what is not is counted, and a full queue stalls or drops.
+import type { WhenFull } from "../config/settings.ts";
 import type { QueueWriter } from "../spool/queue.ts";
 import { FAULT_REASONS, FrameFault, PARTITION_KEY, readInt16, readInt32 } from "../wire/frame.ts";
 import type { DiscardTally } from "./discardTally.ts";
 import type { InputCounters, InputKind } from "./report.ts";
+import type { Source } from "./source.ts";
 
 /** Frames that found no room in the queue. */
 interface Pending {
-  source: number;
+  source: Source;
   bytes: Buffer;
   count: number;
 }
 
 export interface IntakeParts {
   kind: InputKind;
-  whenFull: "block" | "drop_newest";
+  whenFull: WhenFull;
   queue: QueueWriter;
   discards: DiscardTally;
   counters: InputCounters;
   /** Milliseconds since the epoch. */
   wallClock: () => number;
+  /** With drop_oldest: room for `bytes` is to be made, by giving up the oldest. */
+  onFull: (bytes: number) => void;
 }
 
 /**
  * What holds: every message is counted in `counters.messages` at the moment it is appended or discarded, so their sum
- * over the inputs is always what the queue has been given plus what was discarded.
+ * over the inputs is always what the queue has been given plus what was discarded. Messages of a session are never
+ * dropped: they wait.
  */
 export class Intake {
   readonly kind: InputKind;
@@ -38,18 +43,23 @@ export class Intake {
     this.#parts = parts;
   }
 
-  /** The queue is full and this input waits for it: nothing more must be read from its sockets until `retry`. */
+  /** The queue is full and something waits for it, until `retry`. */
   get stalled(): boolean {
     return this.#pending.length > 0;
   }
 
+  /** Nothing more must be read from that source until `retry`. */
+  stalls(source: Source): boolean {
+    return this.#pending.length > 0 && (this.#parts.whenFull !== "drop_newest" || source.session !== undefined);
+  }
+
   /** Takes `count` good frames, back to back in bytes[start, end), which may be used again afterwards. */
-  accept(source: number, bytes: Buffer, start: number, end: number, count: number): void {
+  accept(source: Source, bytes: Buffer, start: number, end: number, count: number): void {
     if (end - start > this.#parts.queue.largest) {
       this.#acceptInParts(source, bytes, start, end);
-    } else if (this.stalled || !this.#append(source, bytes, start, end, count)) {
-      if (this.#parts.whenFull === "drop_newest") this.#drop(bytes, start, end);
-      else this.#pending.push({ source, bytes: Buffer.from(bytes.subarray(start, end)), count });
+    } else if (this.stalls(source) || !this.#append(source, bytes, start, end, count)) {
+      if (this.#parts.whenFull === "drop_newest" && source.session === undefined) this.#drop(source, bytes, start, end);
+      else this.#wait(source, bytes, start, end, count);
     }
   }
 
@@ -61,27 +71,53 @@ export class Intake {
       done++;
     }
     this.#pending.splice(0, done);
+    if (this.stalled) this.#full();
     return !this.stalled;
   }
 
+  /** Whether something of that source waits. */
+  holds(source: Source): boolean {
+    return this.#pending.some((pending) => pending.source === source);
+  }
+
+  /** What waits of that source is not taken: nobody was told that it would be, and it is sent again. */
+  forget(source: Source): void {
+    this.#pending = this.#pending.filter((pending) => pending.source !== source);
+  }
+
   /** Discards one message of `size` bytes that is not acceptable; bytes[start, end) is its beginning. */
-  reject(fault: FrameFault, bytes: Buffer, start: number, end: number, size: number): void {
+  reject(source: Source, fault: FrameFault, bytes: Buffer, start: number, end: number, size: number): void {
     if (fault === FrameFault.Ok) throw new RangeError("a good frame is no discard");
     const topic = fault === FrameFault.TooLarge ? topicAt(bytes, start) : null;
     this.#parts.discards.add(this.kind, FAULT_REASONS[fault], topic, bytes, start, end, size);
     this.counters.messages++;
     this.counters.bytes += size;
+    source.discarded(1);
   }
 
-  #append(source: number, bytes: Buffer, start: number, end: number, count: number): boolean {
-    if (this.#parts.queue.append(source, this.#parts.wallClock(), bytes, start, end, count) === 0) return false;
+  #append(source: Source, bytes: Buffer, start: number, end: number, count: number): boolean {
+    const now = this.#parts.wallClock();
+    const first = this.#parts.queue.append(source.id, now, bytes, start, end, count, source.session);
+    if (first === 0) return false;
     this.counters.messages += count;
     this.counters.bytes += end - start;
+    source.appended(first, count, now);
     return true;
   }
 
+  #wait(source: Source, bytes: Buffer, start: number, end: number, count: number): void {
+    const first = !this.stalled;
+    this.#pending.push({ source, bytes: Buffer.from(bytes.subarray(start, end)), count });
+    if (first) this.#full();
+  }
+
+  #full(): void {
+    if (this.#parts.whenFull !== "drop_oldest") return;
+    this.#parts.onFull(this.#pending.reduce((sum, { bytes }) => sum + bytes.length, 0));
+  }
+
   /** More than the whole queue can hold at once: as many frames at a time as it can. */
-  #acceptInParts(source: number, bytes: Buffer, start: number, end: number): void {
+  #acceptInParts(source: Source, bytes: Buffer, start: number, end: number): void {
     const { largest } = this.#parts.queue;
     let from = start;
     let at = start;
@@ -99,12 +135,13 @@ export class Intake {
     this.accept(source, bytes, from, end, count);
   }
 
-  #drop(bytes: Buffer, start: number, end: number): void {
+  #drop(source: Source, bytes: Buffer, start: number, end: number): void {
     for (let at = start; at < end; ) {
       const size = readInt32(bytes, at);
       this.#parts.discards.add(this.kind, "queue_full", topicAt(bytes, at), bytes, at, at + size, size);
       this.counters.messages++;
       this.counters.bytes += size;
+      source.discarded(1);
       at += size;
     }
   }

@@ -12,9 +12,13 @@ export const SOCK_CLOEXEC = 0o2000000;
 export const SOL_SOCKET = 1;
 export const SO_REUSEADDR = 2;
 export const SO_KEEPALIVE = 9;
+export const IPPROTO_TCP = 6;
+export const TCP_NODELAY = 1;
 export const MSG_TRUNC = 0x20;
 export const MSG_DONTWAIT = 0x40;
+export const MSG_NOSIGNAL = 0x4000;
 export const POLLIN = 0x1;
+export const POLLOUT = 0x4;
 export const POLLERR = 0x8;
 export const POLLHUP = 0x10;
 export const POLLNVAL = 0x20;
@@ -40,7 +44,7 @@ export const EADDRINUSE = 98;
 export const EADDRNOTAVAIL = 99;
 export const ECONNABORTED = 103;
 const ECONNRESET = 104;
-const ENOBUFS = 105;
+export const ENOBUFS = 105;
 const ETIMEDOUT = 110;
 export const ECONNREFUSED = 111;
 
@@ -93,6 +97,7 @@ const SYMBOLS = {
   shutdown: { args: [i32, i32], returns: i32 },
   close: { args: [i32], returns: i32 },
   recv: { args: [i32, address, u64_fast, i32], returns: i32 },
+  send: { args: [i32, address, u64_fast, i32], returns: i32 },
   poll: { args: [address, u64_fast, i32], returns: i32 },
   read: { args: [i32, address, u64_fast], returns: i32 },
   write: { args: [i32, address, u64_fast], returns: i32 },

@@ -1,6 +1,9 @@
 // What the input thread tells the main thread of its work, and the messages between the two.
+
+import type { WhenFull } from "../config/settings.ts";
 import type { DiscardReason } from "../observe/discards.ts";
 import type { QueueOrder, WriterMessage } from "../spool/queue.ts";
+import type { KnownSession } from "../spool/sessions.ts";
 
 export type InputKind = "datagram" | "stream" | "tcp";
 
@@ -66,7 +69,6 @@ export interface IngestFailure {
     | "port_in_use"
     | "bad_address"
     | "not_permitted"
-    | "not_supported"
     | "system";
   /** Says what to do about it. */
   message: string;
@@ -79,7 +81,7 @@ export interface UnixInputOptions {
   path: string;
   mode: number;
   maxMessage: number;
-  whenFull: "block" | "drop_newest";
+  whenFull: WhenFull;
   /** Make the directory, if it is missing: it is bruce's own. */
   makeDirectory: boolean;
 }
@@ -87,7 +89,7 @@ export interface UnixInputOptions {
 /** A TCP socket to open. `host` is numeric. */
 export interface TcpInputOptions extends HostPort {
   maxMessage: number;
-  whenFull: "block" | "drop_newest";
+  whenFull: WhenFull;
 }
 
 /** Limits that only tests change. */
@@ -102,6 +104,18 @@ export interface IngestLimits {
   farewell: number;
 }
 
+/** What the input thread needs to answer those who ask what became of their messages. */
+export interface ReceiptOrder {
+  /** See receiptMemory.ts; without it nobody tells what was delivered. */
+  memory?: SharedArrayBuffer;
+  /** Kafka acknowledges what it takes. */
+  acknowledged: boolean;
+  /** A message counts as spooled only when it is synced. */
+  syncAlways: boolean;
+  /** Those of an earlier run. */
+  sessions: KnownSession[];
+}
+
 /** The first and only message to the input thread. */
 export interface StartOrder {
   queue: QueueOrder;
@@ -113,6 +127,7 @@ export interface StartOrder {
   stream?: UnixInputOptions;
   tcp?: TcpInputOptions;
   maxRecord: number;
+  receipts: ReceiptOrder;
   limits: IngestLimits;
 }
 
@@ -123,6 +138,10 @@ export type InputMessage =
   | { type: "readable" }
   /** For `QueueLink.told`. */
   | { type: "queue"; message: WriterMessage }
+  /** Something was asked: see `Receipts.wake`. */
+  | { type: "asked" }
+  /** An input that drops the oldest needs room for so many bytes. */
+  | { type: "full"; bytes: number }
   | { type: "report"; news: IngestNews }
   | { type: "warning"; message: string; fields: Record<string, unknown> }
   /** The stop has come so far that everything taken is in the queue. */

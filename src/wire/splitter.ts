@@ -1,5 +1,6 @@
 // A push parser for a stream of frames. It knows no sockets: bytes go in, runs of good frames and rejects come out.
 import { ANY_PARTITION, FRAME_HEADER, FrameFault, FrameReader, PARTITION_KEY, readInt16, readInt32 } from "./frame.ts";
+import { faultOfQuestion, isQuestion } from "./receipts.ts";
 import { isLegalTopic, MAX_TOPIC_LENGTH } from "./topic.ts";
 
 /**
@@ -29,13 +30,27 @@ export interface SplitterSink {
    * bytes[start, end) is its beginning: PREFIX bytes at least, if it has as many. `size` is what its Size says.
    */
   reject(fault: FrameFault, bytes: Buffer, start: number, end: number, size: number): void;
+  /**
+   * The Sync or Resume at bytes[at], well made; all frames before it were handed on. False: it cannot be taken now, and
+   * nothing behind it is looked at.
+   */
+  question(bytes: Buffer, at: number): boolean;
+  /** Asked before each `reject` of a splitter that is `ordered`. False: that cannot be taken now, as with `question`. */
+  mayReject(): boolean;
 }
 
-/** "broken": the framing is lost, nothing more can be read from this stream. */
-export type SplitterState = "open" | "broken";
+/**
+ * "broken": the framing is lost, nothing more can be read from this stream. "paused": the sink could not take what begins
+ * at `pausedAt`: from there on the bytes must be pushed again.
+ */
+export type SplitterState = "open" | "broken" | "paused";
 
-/** One stream. The same bytes give the same frames and rejects however they are split. */
+/** One stream. The same bytes give the same frames, questions and rejects however they are split. */
 export class Splitter {
+  /** Frames are handed on before what is rejected behind them, not in one run with those that follow. */
+  ordered = false;
+  /** See SplitterState. */
+  pausedAt = 0;
   readonly #limits: SplitterLimits;
   readonly #sink: SplitterSink;
   readonly #reader = new FrameReader();
@@ -48,6 +63,11 @@ export class Splitter {
   #skip = 0;
   #skipFault: FrameFault = FrameFault.Ok;
   #skipSize = 0;
+  /** Good frames are made one run, [#runStart, #runEnd): those behind a rejected one, from #pieceStart on, are moved up. */
+  #runStart = 0;
+  #runEnd = 0;
+  #pieceStart = 0;
+  #count = 0;
 
   constructor(limits: SplitterLimits, sink: SplitterSink) {
     this.#limits = limits;
@@ -84,40 +104,85 @@ export class Splitter {
     const reader = this.#reader;
     const { maxMessage, maxPayload } = this.#limits;
     let at = start;
-    // Good frames are made one run, [start, runEnd): those behind a rejected one are moved up to it.
-    let runStart = start;
-    let runEnd = start;
-    let count = 0;
     let state: SplitterState = "open";
+    this.#begin(start);
     while (end - at >= 4) {
       const size = readInt32(bytes, at);
       if (size < FRAME_HEADER || size > maxMessage) {
-        this.#sink.reject(size < FRAME_HEADER ? FrameFault.Malformed : FrameFault.TooLong, bytes, at, end, size);
+        const fault = size < FRAME_HEADER ? FrameFault.Malformed : FrameFault.TooLong;
+        if (!this.#reject(fault, bytes, at, end, size)) return "paused";
         state = "broken";
         break;
       }
       if (size > end - at) break;
-      const fault = size > maxPayload ? this.#faultOfLong(bytes, at, size) : reader.read(bytes, at, at + size);
+      let fault = size > maxPayload ? this.#faultOfLong(bytes, at, size) : reader.read(bytes, at, at + size);
       if (fault === FrameFault.Ok) {
-        count++;
+        this.#count++;
         at += size;
         continue;
       }
-      this.#sink.reject(fault, bytes, at, at + size, size);
-      if (runEnd !== runStart) bytes.copyWithin(runEnd, runStart, at);
-      runEnd += at - runStart;
+      if (isQuestion(readInt16(bytes, at + 4))) {
+        fault = faultOfQuestion(bytes, at, size);
+        if (fault === FrameFault.Ok) {
+          this.#handOn(bytes, at);
+          if (!this.#sink.question(bytes, at)) return this.#pause(at);
+          at += size;
+          this.#begin(at);
+          continue;
+        }
+      }
+      if (!this.#reject(fault, bytes, at, at + size, size)) return "paused";
+      this.#join(bytes, at);
       at += size;
-      runStart = at;
+      this.#pieceStart = at;
       if (fault === FrameFault.Malformed) {
         state = "broken";
         break;
       }
     }
-    if (state === "open" && at < end && !this.#keep(bytes, at, end)) state = "broken";
-    if (runEnd !== runStart) bytes.copyWithin(runEnd, runStart, at);
-    runEnd += at - runStart;
-    if (count > 0) this.#sink.frames(bytes, start, runEnd, count);
+    if (state === "open" && at < end) state = this.#keep(bytes, at, end);
+    if (state !== "paused") this.#handOn(bytes, at);
     return state;
+  }
+
+  #begin(at: number): void {
+    this.#runStart = at;
+    this.#runEnd = at;
+    this.#pieceStart = at;
+    this.#count = 0;
+  }
+
+  /** Moves the good frames before `at` up to those before them. */
+  #join(bytes: Buffer, at: number): void {
+    if (this.#runEnd !== this.#pieceStart) bytes.copyWithin(this.#runEnd, this.#pieceStart, at);
+    this.#runEnd += at - this.#pieceStart;
+    this.#pieceStart = at;
+  }
+
+  #handOn(bytes: Buffer, at: number): void {
+    if (this.#count > 0) {
+      this.#join(bytes, at);
+      this.#sink.frames(bytes, this.#runStart, this.#runEnd, this.#count);
+    }
+    this.#begin(at);
+  }
+
+  /** False when it cannot be rejected now. */
+  #reject(fault: FrameFault, bytes: Buffer, at: number, end: number, size: number): boolean {
+    if (this.ordered) {
+      this.#handOn(bytes, at);
+      if (!this.#sink.mayReject()) {
+        this.#pause(at);
+        return false;
+      }
+    }
+    this.#sink.reject(fault, bytes, at, end, size);
+    return true;
+  }
+
+  #pause(at: number): "paused" {
+    this.pausedAt = at;
+    return "paused";
   }
 
   /** What is wrong with a whole frame that may have too large a payload. */
@@ -126,32 +191,29 @@ export class Splitter {
     return fault === FrameFault.Ok ? this.#reader.read(bytes, at, at + size) : fault;
   }
 
-  /** Keeps the beginning of a frame. False when that is enough to know that the stream is broken. */
-  #keep(bytes: Buffer, at: number, end: number): boolean {
+  /** Keeps the beginning of a frame, unless that is enough to know that the stream is broken. */
+  #keep(bytes: Buffer, at: number, end: number): SplitterState {
     const have = end - at;
     const size = have < 4 ? 0 : readInt32(bytes, at);
     if (size <= HEADROOM || have < PREFIX) {
       this.#partial = Buffer.from(bytes.subarray(at, end));
       this.#have = have;
-      return true;
+      return "open";
     }
     const fault = faultOfPrefix(bytes, at, size, this.#limits.maxPayload);
-    if (fault === FrameFault.Malformed) {
-      this.#sink.reject(fault, bytes, at, end, size);
-      return false;
-    }
+    if (fault === FrameFault.Malformed) return this.#reject(fault, bytes, at, end, size) ? "broken" : "paused";
     if (fault !== FrameFault.Ok) {
       this.#partial = Buffer.from(bytes.subarray(at, at + PREFIX));
       this.#have = PREFIX;
       this.#skip = size - have;
       this.#skipFault = fault;
       this.#skipSize = size;
-      return true;
+      return "open";
     }
     this.#gathering = size;
     this.#partial = Buffer.allocUnsafeSlow(Math.min(size, Math.max(FIRST_GATHERED, have * 2)));
     this.#have = bytes.copy(this.#partial, 0, at, end);
-    return true;
+    return "open";
   }
 
   /** Goes on gathering a long frame. Answers where the next begins, or -1 when the stream is broken. */
@@ -200,6 +262,7 @@ export class Splitter {
  */
 function faultOfPrefix(bytes: Buffer, at: number, size: number, maxPayload: number): FrameFault {
   const apiKey = readInt16(bytes, at + 4);
+  if (isQuestion(apiKey)) return faultOfQuestion(bytes, at, size);
   if (apiKey !== ANY_PARTITION && apiKey !== PARTITION_KEY) return FrameFault.UnsupportedApiKey;
   if (readInt16(bytes, at + 6) !== 0) return FrameFault.UnsupportedVersion;
   const topicAt = apiKey === PARTITION_KEY ? 14 : 10;

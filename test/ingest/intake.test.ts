@@ -6,6 +6,7 @@ import { DatagramGatherer } from "../../src/ingest/datagrams.ts";
 import { DiscardTally } from "../../src/ingest/discardTally.ts";
 import { Intake } from "../../src/ingest/intake.ts";
 import { SAMPLES } from "../../src/ingest/report.ts";
+import { NOBODY, type Source } from "../../src/ingest/source.ts";
 import type { QueueWriter } from "../../src/spool/queue.ts";
 import { encodeAnyPartition, readInt32 } from "../../src/wire/frame.ts";
 
@@ -45,9 +46,19 @@ function setUp(capacity: number, whenFull: "block" | "drop_newest") {
   const fake = fakeQueue(capacity);
   const discards = new DiscardTally();
   const counters = new SharedCounters(createControl(), "stream");
-  const intake = new Intake({ kind: "stream", whenFull, queue: fake.queue, discards, counters, wallClock: () => 7 });
+  const intake = new Intake({
+    kind: "stream",
+    whenFull,
+    queue: fake.queue,
+    discards,
+    counters,
+    wallClock: () => 7,
+    onFull() {},
+  });
   return { ...fake, discards, intake };
 }
+
+const from = (id: number): Source => ({ ...NOBODY, id });
 
 const frame = (id: number, length: number) =>
   encodeAnyPartition({ topic: `t${id % 3}`, timestamp: id, key: Buffer.alloc(0), value: Buffer.alloc(length, id) });
@@ -63,7 +74,7 @@ test("with block, nothing is discarded and the order is kept, however often the 
         const frames = block.map((length) => frame(sent.length, length));
         sent.push(...frames);
         const bytes = Buffer.concat(frames);
-        intake.accept(source + 1, bytes, 0, bytes.length, frames.length);
+        intake.accept(from(source + 1), bytes, 0, bytes.length, frames.length);
         bytes.fill(0); // the caller's memory is used again
         while (intake.stalled) {
           empty();
@@ -86,7 +97,7 @@ test("with drop_newest, what finds no room is discarded by topic, and the counte
       for (const block of lengths) {
         const frames = Buffer.concat(block.map((length) => frame(messages++, length)));
         bytes += frames.length;
-        intake.accept(1, frames, 0, frames.length, block.length);
+        intake.accept(from(1), frames, 0, frames.length, block.length);
         expect(intake.stalled).toBe(false);
       }
       const queued = taken.reduce((sum, { frames }) => sum + frames.length, 0);

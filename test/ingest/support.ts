@@ -134,6 +134,7 @@ export class Harness {
     this.read();
     await this.#ingest?.stop();
     this.read();
+    this.#ingest?.flushed();
     await this.#ingest?.closed;
     rmSync(this.directory, { recursive: true, force: true });
   }
