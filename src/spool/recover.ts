@@ -1,0 +1,201 @@
+// Puts together, at a start, what the data directory says: where each log stands, what is on its way, and the books.
+//
+// What holds, whatever is in the files:
+// - It answers. What cannot be read is told of as a problem, and set aside as far as the disk lets it.
+// - A message that is unsettled is in one log only, and is read from it again, or is in an open entry.
+// - In the ledger is what was settled, what is in open entries and what is in held logs. Messages of the main log are
+//   received when they are read, also if they were read before the stop; those that are lost are received as they are discarded.
+import { randomBytes } from "node:crypto";
+import type { Log } from "../observe/log.ts";
+import {
+  type Checkpoint,
+  CheckpointStore,
+  type LedgerState,
+  type LogPosition,
+  type SessionState,
+} from "./checkpoint.ts";
+import { directoryPaths } from "./dataDirectory.ts";
+import type { Files } from "./files.ts";
+import type { JournalEntry } from "./journal.ts";
+import type { JournalHeader } from "./journalFormat.ts";
+import { replayJournal } from "./journalReplay.ts";
+import { NumberSet } from "./numberSet.ts";
+import { type FoundHeld, findHeldLogs } from "./recoverHeld.ts";
+import { RecoveredLedger } from "./recoverLedger.ts";
+import { type RecoveredHeld, type RecoveredLog, recoveredHeld, recoveredLog } from "./recoverLogs.ts";
+import { assignOwners, type Changes, type Fact, type LogChanges } from "./recoverOwners.ts";
+import { type FoundSegments, findSegments, type RecoveryProblem } from "./recoverSegments.ts";
+import { listSegments, openSegment } from "./scan.ts";
+
+export interface RecoveredMain extends RecoveredLog {
+  /** The number of the next message. */
+  nextNumber: number;
+  /** The numbers from here up to `nextNumber` were never used (see SegmentHeader). */
+  previousEnd: number;
+}
+
+export interface Recovered {
+  directoryId: string;
+  /** A graceful stop was the last thing that happened. */
+  clean: boolean;
+  /** This machine and this directory wrote the open entries: their producer ids are ours. */
+  bindingOk: boolean;
+  log: RecoveredMain;
+  held: RecoveredHeld[];
+  openEntries: JournalEntry[];
+  /** Of the next journal file. */
+  journalOrdinal: number;
+  ledger: LedgerState;
+  topicsSeen: string[];
+  sessions: SessionState[];
+  producer: Checkpoint["producer"];
+  /** What was not as it should be, in the order it was found. */
+  problems: RecoveryProblem[];
+  /** Knows the slots already, and writes over the older one. */
+  checkpoints: CheckpointStore;
+}
+
+export interface RecoverOptions {
+  /** See DirectoryLock. */
+  machineId: string;
+  /** False: only looks, and changes nothing. For that the lock is not needed. */
+  repair: boolean;
+  log?: Pick<Log, "warn">;
+}
+
+/** Numbers that are passed over when nobody knows how many were given away beyond those that were found. */
+const UNKNOWN_RESERVE = 2 ** 24;
+/** As many as are remembered at all; the newest count. */
+const MAX_SESSIONS = 10_000;
+const BEGINNING: LogPosition = { number: 0, segment: 0, offset: 0 };
+
+/** Throws only when the directory itself cannot be read: then the disk is not usable now. */
+export function recover(files: Files, path: string, { machineId, repair, log }: RecoverOptions): Recovered {
+  const problems: RecoveryProblem[] = [];
+  const onProblem = (problem: RecoveryProblem) => {
+    problems.push(problem);
+    log?.warn("something in the data directory was not as it should be", { ...problem });
+  };
+  const paths = directoryPaths(path);
+  const checkpoints = new CheckpointStore(files, path);
+  const { checkpoint, damaged } = checkpoints.load();
+  for (const slot of damaged) onProblem({ path: slot, from: 0, to: 0, why: "this slot of the checkpoint is damaged" });
+
+  const directoryId = checkpoint?.directoryId ?? knownId(files, paths.log) ?? randomBytes(16).toString("hex");
+  const search = { files, quarantine: paths.quarantine, directoryId, repair, onProblem };
+  const sessions = new Map(checkpoint?.sessions.map(([session, ...rest]) => [session, rest]));
+  const noteSession = (session: string, position: number, lastAt: number) => {
+    const known = sessions.get(session);
+    if (known === undefined || position > known[0]) sessions.set(session, [position, lastAt]);
+  };
+
+  const read = checkpoint?.log.read ?? BEGINNING;
+  const found = findSegments({
+    ...search,
+    directory: paths.log,
+    from: checkpoint?.log.read,
+    onBlock: ({ position, count, receivedAt }, session) => {
+      if (session !== "") noteSession(session, position + count, receivedAt);
+    },
+  });
+  for (const { index } of found.segments)
+    for (const [session, end] of index?.sessions ?? []) noteSession(session, end.position, end.receivedAt);
+  const held = findHeldLogs({ ...search, directory: paths.held, states: checkpoint?.held ?? [] });
+
+  const facts: Fact[] = [];
+  const replay = replayJournal(files, paths.journal, checkpoint?.journal ?? 0, (entry, how) =>
+    facts.push({ entry, how }),
+  );
+  for (const problem of replay.problems) onProblem(problem);
+  for (const entry of replay.open) facts.push({ entry, how: "open" });
+
+  const unsettled = checkpoint?.unsettled ?? new NumberSet();
+  const settled = checkpoint?.settled ?? new NumberSet();
+  const main = { read, head: checkpoint?.log.head ?? BEGINNING, unsettled, settled };
+  const changes = assignOwners(files, main, held, facts);
+
+  const openEntries = keepWhole(replay.open, facts, changes);
+
+  const ledger = new RecoveredLedger(checkpoint?.ledger);
+  for (const [fact, count] of changes.counts) ledger.settle(fact, count);
+  const heldLogs = held.map((each, index) => recoveredHeld(files, each, changes.held[index] as LogChanges, ledger));
+
+  const numbers = nextNumbers(checkpoint, found, held, facts);
+  return {
+    directoryId,
+    clean: numbers.clean,
+    bindingOk: isBound(checkpoint, replay.header, directoryId, machineId),
+    log: { ...recoveredLog(found, main, changes.main), ...numbers.log },
+    held: heldLogs,
+    openEntries,
+    journalOrdinal: replay.lastOrdinal + 1,
+    ledger,
+    topicsSeen: checkpoint?.topicsSeen ?? [],
+    sessions: [...sessions]
+      .map(([session, [position, lastAt]]): SessionState => [session, position, lastAt])
+      .sort(([, , a], [, , b]) => b - a)
+      .slice(0, MAX_SESSIONS),
+    producer: checkpoint?.producer ?? null,
+    problems,
+    checkpoints,
+  };
+}
+
+/**
+ * The open entries whose messages are all unsettled still. Any other is one that ended, and whose end is not readable any
+ * more: what of it is unsettled is read again like anything else.
+ */
+function keepWhole(open: readonly JournalEntry[], facts: readonly Fact[], changes: Changes): JournalEntry[] {
+  const whole = new Set(open);
+  for (const fact of facts) {
+    if (fact.how !== "open" || changes.counts.get(fact) === fact.entry.numbers.count) continue;
+    whole.delete(fact.entry);
+    changes.counts.delete(fact);
+    fact.entry.numbers.forEach((number) => {
+      for (const { open } of [changes.main, ...changes.held]) open.delete(number);
+    });
+  }
+  return [...whole];
+}
+
+/** The number that the next message gets: one that no message ever had. */
+function nextNumbers(
+  checkpoint: Checkpoint | undefined,
+  found: FoundSegments,
+  held: readonly FoundHeld[],
+  facts: readonly Fact[],
+): { clean: boolean; log: Pick<RecoveredMain, "nextNumber" | "previousEnd"> } {
+  let known = Math.max(found.end, found.claimedEnd);
+  for (const { entry } of facts) known = Math.max(known, entry.numbers.last + 1);
+  for (const log of held) known = Math.max(known, log.found.end, log.state.head.number);
+  if (checkpoint === undefined) {
+    const previousEnd = Math.max(known, 1);
+    return { clean: false, log: { previousEnd, nextNumber: known === 0 ? 1 : known + UNKNOWN_RESERVE } };
+  }
+  const { log, unsettled, settled, reserved } = checkpoint;
+  const last = Math.max(unsettled.last ?? 0, settled.last ?? 0);
+  const previousEnd = Math.max(known, log.head.number, log.read.number, last + 1);
+  const clean = checkpoint.clean && previousEnd === log.head.number && found.lastOrdinal <= log.head.segment;
+  return { clean, log: { previousEnd, nextNumber: clean ? previousEnd : Math.max(previousEnd, reserved) } };
+}
+
+function isBound(
+  checkpoint: Checkpoint | undefined,
+  journal: JournalHeader | undefined,
+  directoryId: string,
+  machineId: string,
+): boolean {
+  if (checkpoint !== undefined && checkpoint.machineId !== machineId) return false;
+  return journal === undefined || (journal.machineId === machineId && journal.directoryId === directoryId);
+}
+
+/** What the directory is called by its newest segment. */
+function knownId(files: Files, log: string): string | undefined {
+  for (const { path } of listSegments(files, log).reverse()) {
+    const opened = openSegment(files, path);
+    if ("problem" in opened) continue;
+    files.close(opened.fd);
+    return opened.header.directoryId;
+  }
+  return undefined;
+}

@@ -1,0 +1,73 @@
+// Finds the held logs at a start, and what was moved into them since the checkpoint.
+import { join } from "node:path";
+import type { HeldLogState } from "./checkpoint.ts";
+import type { Files } from "./files.ts";
+import { visitNumbers } from "./heldNumbers.ts";
+import { NumberSet } from "./numberSet.ts";
+import { type FoundSegments, findSegments, type RecoveryProblem } from "./recoverSegments.ts";
+
+export interface HeldSearch {
+  files: Files;
+  /** held/ in the data directory. */
+  directory: string;
+  quarantine: string;
+  directoryId: string;
+  repair: boolean;
+  onProblem: (problem: RecoveryProblem) => void;
+  /** What the checkpoint says. */
+  states: readonly HeldLogState[];
+}
+
+/** A held log, as it is on the disk and as the checkpoint knew it. */
+export interface FoundHeld {
+  /** As in the checkpoint, or made up for a log that is newer than it. */
+  state: HeldLogState;
+  found: FoundSegments;
+  /** Messages that came into it since the checkpoint. */
+  moved: NumberSet;
+  /** Some of it is not there any more, so only what is in its files says what it has. */
+  incomplete: boolean;
+}
+
+const NOWHERE = { number: 0, segment: 0, offset: 0 };
+
+export function findHeldLogs(search: HeldSearch): FoundHeld[] {
+  const { files, directory, states } = search;
+  const names = new Set([...states.map(({ name }) => name), ...files.list(directory)]);
+  return [...names].map((name) => {
+    const state = states.find((each) => each.name === name) ?? newState(name);
+    const { segment } = state.head;
+    const found = findSegments({
+      ...search,
+      directory: join(directory, name),
+      from: state.head,
+      onBlock: () => {},
+    });
+    const moved = new NumberSet();
+    visitNumbers(files, found.segments, state.head, (number) => {
+      moved.add(number);
+      return true;
+    });
+    const there = new Set(found.segments.map(({ ordinal }) => ordinal));
+    let incomplete = found.incomplete;
+    for (let ordinal = state.read.segment; ordinal > 0 && ordinal <= segment; ordinal++)
+      if (!there.has(ordinal)) incomplete = true;
+    return { state, found, moved, incomplete };
+  });
+}
+
+/** Of a log that is newer than the checkpoint. The directory of one partition's is called `<topic>@<partition>`. */
+function newState(name: string): HeldLogState {
+  const [, topic = name, partition] = /^(.*)@(\d{1,10})$/.exec(name) ?? [];
+  return {
+    name,
+    topic,
+    partition: partition === undefined ? null : Number(partition),
+    reason: "",
+    read: NOWHERE,
+    head: NOWHERE,
+    unread: 0,
+    unsettled: new NumberSet(),
+    settled: new NumberSet(),
+  };
+}
