@@ -3,6 +3,7 @@ import { type Settings, topicSettings } from "./config/settings.ts";
 import { Cluster } from "./deliver/cluster.ts";
 import type { DeliveryJournal } from "./deliver/deliveryJournal.ts";
 import { Dispatcher } from "./deliver/dispatcher.ts";
+import { FlushWatch } from "./deliver/flushWatch.ts";
 import { Holder, type HolderParts } from "./deliver/hold.ts";
 import { type RestoreParts, restoreBatches } from "./deliver/restore.ts";
 import { type DiscardListener, type HeldSettlement, Settlement } from "./deliver/settlement.ts";
@@ -54,7 +55,10 @@ export interface Pipeline {
   dispatcher: Dispatcher;
   /** Milliseconds, monotonic: the clock of all ages in here. */
   now: () => number;
-  /** Sends everything in the queue, whatever its linger; resolves when all is settled, or after `patience` ms. */
+  /**
+   * Sends everything in the queue, whatever its linger; resolves when all is settled, when waiting is of no use (see
+   * FlushWatch), or after `patience` ms.
+   */
   flush(patience: number): Promise<void>;
   /** Ends it at once. What is not settled is given up; returns how many messages those were. */
   stop(): number;
@@ -154,7 +158,9 @@ export function startPipeline({
     now,
     async flush(patience) {
       const end = now() + patience;
-      while (queue.unsettled > 0 && now() < end) {
+      const survives = journal !== undefined;
+      const watch = new FlushWatch({ queue, topics: () => topics.values(), cluster, dispatcher, survives, now });
+      while (queue.unsettled > 0 && now() < end && !watch.over) {
         for (const topic of topics.values()) topic.hurry();
         await Bun.sleep(FLUSH_STEP);
       }

@@ -88,6 +88,11 @@ export class Cluster {
     return this.#link.address;
   }
 
+  /** Nobody answered when last asked. */
+  get failing(): boolean {
+    return this.#failuresInARow > 0;
+  }
+
   /** Names of topics that exist, for the next run: one broker that lags behind is not believed that they are gone. */
   topicsSeen(): string[] {
     return this.#topics.seen();

@@ -223,6 +223,13 @@ export class Dispatcher implements DueListener {
     return this.#brokers.values();
   }
 
+  /** Whether a batch of the partition is in flight, or one was taken and is to be sent again. */
+  sends(partition: Partition): "now" | "later" | "nothing" {
+    const outbox = this.#outboxes.get(partition);
+    if (outbox?.state.kind === "in flight") return "now";
+    return outbox !== undefined && outbox.resend.length > 0 ? "later" : "nothing";
+  }
+
   /** When the oldest message of `topic` that Kafka has not acknowledged was routed; Infinity when there is none. */
   oldest(topic: Topic): number {
     let oldest = topic.any.oldest;
