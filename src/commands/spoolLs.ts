@@ -56,9 +56,9 @@ function list(files: Files, directory: string, view: SpoolView, holder: Holder):
       return { file: fileName(path), bytes: size, messages, first_number: firstNumber, sealed };
     }),
     held: held.map((log) => ({
-      topic: log.topic ?? log.name,
+      topic: log.topic ?? "",
       partition: log.partition,
-      reason: log.reason ?? "",
+      reason: log.reason,
       waiting: log.waiting,
       bytes: bytesOf(log),
       files: log.segments.length,

@@ -32,7 +32,7 @@ export const DISCARD_REASONS = [
   "shutdown",
   /** The input's policy is drop_oldest, and newer messages needed the room of this one, which was never sent. */
   "dropped_oldest",
-  /** Its bytes on the disk were damaged; under no topic, since what they said is not known. */
+  /** Its bytes on the disk were damaged; under no topic when nothing tells which it had. */
   "damaged",
   /** It was kept in memory because the disk took nothing, and the process ended before Kafka had it. */
   "not_spooled",
