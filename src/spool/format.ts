@@ -17,11 +17,11 @@ import { MessageNumbers } from "./numbers.ts";
 
 export const SEGMENT_HEADER = 64;
 export const BLOCK_HEADER = 64;
-export const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 1;
 /** "brk1" */
 export const BLOCK_MAGIC = 0x62726b31;
 /** No block is longer: a length beyond it is damage. */
-export const MAX_PAYLOAD = 2 ** 30;
+const MAX_PAYLOAD = 2 ** 30;
 
 const SEGMENT_MAGIC = Buffer.from("bruceseg", "latin1");
 /** No frame is shorter: an AnyPartition message with a topic of one byte. */

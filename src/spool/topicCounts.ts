@@ -3,7 +3,7 @@ import { PARTITION_KEY } from "../wire/frame.ts";
 import { MAX_TOPIC_LENGTH } from "../wire/topic.ts";
 
 /** More topics than these are counted together, under "". */
-export const MAX_TOPICS = 10_000;
+const MAX_TOPICS = 10_000;
 const FIRST_SLOTS = 64;
 
 /** Multiplier and start of the hash: random, so that nobody can choose topics that all fall into one slot. */

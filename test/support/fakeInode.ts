@@ -1,6 +1,6 @@
 // A file as memory and disk have it: the page cache of `FakeFiles`.
 
-export const PAGE = 4096;
+const PAGE = 4096;
 
 /** Answers a number in [0, 1), the same ones for the same seed (mulberry32). */
 export type Random = () => number;
