@@ -75,7 +75,8 @@ function endOf(check: Check, { rest, ordinal }: CheckedSegment, missing: number,
   const { file, offset, bytes, damaged } = rest;
   if (damaged !== undefined || missing > 0) {
     damage(check, file, offset, damaged ?? NO_BLOCK, bytes, Math.max(0, missing));
-  } else if (!isLast || !check.running) {
+  } else if (!check.running) {
+    // Else it is just being written: a block, or the index.
     const end = isLast ? "the next start cuts it off" : "no message is missing";
     note(check, file, offset, `ends in a block that was not finished; ${end}`, bytes);
   }

@@ -12,8 +12,8 @@ import { MessageNumbers } from "../../src/spool/numbers.ts";
 import { SegmentWriter } from "../../src/spool/segmentWriter.ts";
 import { encodeAnyPartition, encodePartitionKey } from "../../src/wire/frame.ts";
 
-export const DIRECTORY_ID = "00112233445566778899aabbccddeeff";
-export const MACHINE_ID = "ffeeddccbbaa99887766554433221100";
+const DIRECTORY_ID = "00112233445566778899aabbccddeeff";
+const MACHINE_ID = "ffeeddccbbaa99887766554433221100";
 
 export interface TestMessage {
   number: number;
@@ -71,7 +71,7 @@ export function writeSegment(
   return { path: writer.path, offsets, end, head };
 }
 
-function encodeBlock(block: TestMessage[], numbered: boolean, seed: number): Buffer {
+export function encodeBlock(block: TestMessage[], numbered: boolean, seed: number): Buffer {
   const frames = Buffer.concat(block.map(encodeFrame));
   const numbers = new MessageNumbers();
   for (const { number } of block) numbers.append(number);
@@ -97,14 +97,9 @@ export function encodeFrame({ topic, value = "", key = "", partitionKey }: TestM
   return partitionKey === undefined ? encodeAnyPartition(message) : encodePartitionKey({ ...message, partitionKey });
 }
 
-/** A checkpoint slot of that directory. */
-export async function writeCheckpoint(
-  directory: string,
-  state: Pick<CheckpointState, "log"> & Partial<CheckpointState>,
-): Promise<void> {
-  const store = new CheckpointStore(nodeFiles, directory);
-  store.load();
-  await store.write({
+/** What a checkpoint says of a directory without anything but what is given. */
+export function checkpointOf(state: Pick<CheckpointState, "log"> & Partial<CheckpointState>): CheckpointState {
+  return {
     directoryId: DIRECTORY_ID,
     machineId: MACHINE_ID,
     clean: false,
@@ -118,7 +113,14 @@ export async function writeCheckpoint(
     sessions: [],
     producer: null,
     ...state,
-  });
+  };
+}
+
+/** Writes a checkpoint slot. */
+export async function writeCheckpoint(directory: string, state: Parameters<typeof checkpointOf>[0]): Promise<void> {
+  const store = new CheckpointStore(nodeFiles, directory);
+  store.load();
+  await store.write(checkpointOf(state));
   store.close();
 }
 

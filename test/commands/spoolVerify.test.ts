@@ -122,6 +122,35 @@ test("while a daemon writes, damage in the file it writes to is looked at again"
   expect(reads).toBeGreaterThan(2);
 });
 
+test("a directory that is written to all the time has no damage, and can be exported", async () => {
+  const { path, remove } = makeDirectory();
+  made.push(remove);
+  const shared = new SharedArrayBuffer(8);
+  const words = new Int32Array(shared);
+  const writer = new Worker(new URL("./spoolWriter.worker.ts", import.meta.url));
+  const stopped = new Promise<void>((resolve) => {
+    writer.onmessage = () => resolve();
+  });
+  writer.postMessage({ directory: path, shared });
+  try {
+    for (let round = 0; round < 40; round++) {
+      // The two go on side by side, whichever is faster.
+      const wait = Atomics.waitAsync(words, 1, Atomics.load(words, 1));
+      if (wait.async) await wait.value;
+      expect({ round, ...checkDirectory(nodeFiles, path, true) }).toMatchObject({ round, findings: [] });
+      if (round % 10 !== 0) continue;
+      const { code, err } = await runSpool({ action: "export", path });
+      expect({ round, code, err }).toEqual({ round, code: 0, err: "" });
+    }
+  } finally {
+    Atomics.store(words, 0, 1);
+    await stopped;
+    writer.terminate();
+  }
+  expect(Atomics.load(words, 1)).toBeGreaterThan(40);
+  expect(checkDirectory(nodeFiles, path, false).findings.filter(({ kind }) => kind === "damage")).toEqual([]);
+}, 30_000);
+
 test("a segment without a header, an index that is damaged, and a file under a wrong name are named", () => {
   const { path, log } = spool();
   flip(log[0]?.path ?? "", 20);
