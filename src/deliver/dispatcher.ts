@@ -366,6 +366,8 @@ export class Dispatcher implements DueListener {
   #renewOld(lane: Lane): void {
     const { settings, cluster, now } = this.#parts;
     const oldest = now() - settings.kafka.producerIdExpiration / 2;
+    const { current } = this.#producerIds;
+    if (current !== undefined && differ(current.clusterId, cluster.clusterId)) this.#producerIds.renew();
     for (const outbox of lane.line) {
       if (outbox.producer === undefined) continue;
       const strange = differ(outbox.producer.clusterId, cluster.clusterId);

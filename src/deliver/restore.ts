@@ -18,7 +18,10 @@ export interface RestoreParts {
   bound: boolean;
   /** Finds or makes the topic; undefined when there are too many. */
   topic: (name: string) => Topic | undefined;
-  /** Hands over the frame bytes[start, end) of each number that any log has, in any order; bytes are valid during the call. */
+  /**
+   * Hands over the frame bytes[start, end) of each number that any log has, in any order; bytes are valid during the call.
+   * May throw what a file system throws.
+   */
   fetch: (numbers: MessageNumbers, visit: (number: number, bytes: Buffer, start: number, end: number) => void) => void;
   dispatcher: Pick<Dispatcher, "restore">;
   settlement: Pick<Settlement, "discarded">;
@@ -67,17 +70,23 @@ export function restoreBatches(parts: RestoreParts): void {
 function rebuildFromFrames(
   entry: JournalEntry,
   partition: Partition,
-  { fetch, pool, now }: RestoreParts,
+  { fetch, pool, log, now }: RestoreParts,
 ): { batch: Batch | undefined; missing: MessageNumbers } {
   const name = Buffer.from(entry.topic, "latin1");
   const reader = new FrameReader();
   const frames = new Map<number, Buffer>();
-  fetch(entry.numbers, (number, bytes, start, end) => {
-    if (frames.has(number) || reader.read(bytes, start, end) !== FrameFault.Ok) return;
-    // Numbers that name other messages than they did: the files are not those that belong together.
-    if (name.compare(bytes, reader.topicStart, reader.topicEnd) !== 0) return;
-    frames.set(number, Buffer.from(bytes.subarray(start, end)));
-  });
+  try {
+    fetch(entry.numbers, (number, bytes, start, end) => {
+      if (frames.has(number) || reader.read(bytes, start, end) !== FrameFault.Ok) return;
+      // Numbers that name other messages than they did: the files are not those that belong together.
+      if (name.compare(bytes, reader.topicStart, reader.topicEnd) !== 0) return;
+      frames.set(number, Buffer.from(bytes.subarray(start, end)));
+    });
+  } catch (error) {
+    // What cannot be read is as good as gone, and must not prevent the start.
+    const why = error instanceof Error ? error.message : String(error);
+    log.warn("a batch that was on its way cannot be read", { topic: entry.topic, partition: entry.partition, why });
+  }
   const missing = new MessageNumbers();
   const builder = new BatchBuilder(pool, partition.keyed.memory, now());
   entry.numbers.forEach((number) => {

@@ -272,6 +272,23 @@ test("a batch of which nothing is left is on record as damaged, and asked for no
   expect(it.open()).toEqual([]);
 });
 
+test("a log that cannot be read costs the messages that it does not give, and not the start", async () => {
+  await using it = await mortal();
+  it.append(...numbered(3));
+  await it.live().killAtEntry(1);
+  const second = it.live(undefined, (found) => {
+    const { fetch } = found;
+    found.fetch = (numbers, visit) => {
+      fetch(numbers.slice(0, 1), visit);
+      throw new Error("EIO");
+    };
+  });
+  it.append({ value: "after" });
+  await second.settled();
+  expect(it.values()).toEqual(["0", "after"]);
+  expect(second.discards).toEqual([{ topic: "t", count: 2, reason: "damaged" }]);
+});
+
 test("a clock that went back makes no batch older", async () => {
   await using it = await mortal();
   await dieUnanswered(it);

@@ -76,3 +76,20 @@ test("what waits for a partition that is gone goes out when it is back, and new 
   await it.settled();
   expect([it.values("t", 0), it.values("t", 2)]).toEqual([["two of two"], ["warm", "late"]]);
 });
+
+test("a producer id of one cluster is not used with another", async () => {
+  await using it = await testPipeline();
+  it.broker.createTopic("t", 2);
+  it.send({ value: "here", partitionKey: 0 });
+  await it.settled();
+  expect(it.broker.requests.InitProducerId).toBe(1);
+  const { cluster } = it.pipeline;
+  cluster.clusterId = "another";
+  it.send({ value: "there", partitionKey: 0 });
+  await it.settled();
+  it.send({ value: "there", partitionKey: 1 });
+  await it.settled();
+  expect(it.broker.requests.InitProducerId).toBe(2);
+  expect([it.values("t", 0), it.values("t", 1)]).toEqual([["here", "there"], ["there"]]);
+  expect(it.pipeline.ledger.total.possibleDuplicates).toBe(0);
+});

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Settings } from "../../src/config/settings.ts";
 import type { DeliveryJournal } from "../../src/deliver/deliveryJournal.ts";
+import type { RestoreParts } from "../../src/deliver/restore.ts";
 import { type DevBroker, type DevBrokerOptions, startDevBroker } from "../../src/dev/devBroker.ts";
 import type { DiscardReason } from "../../src/observe/discards.ts";
 import { createLogger } from "../../src/observe/log.ts";
@@ -21,6 +22,7 @@ export interface Found {
   entries: JournalEntry[];
   bound: boolean;
   topicsSeen: string[];
+  fetch: RestoreParts["fetch"];
 }
 
 /** One life of the process. */
@@ -110,7 +112,12 @@ export async function mortal(brokerOptions: DevBrokerOptions = {}): Promise<Mort
     };
     const queue = logQueue(frames, settled, open, () => dead);
     wake = queue.wake;
-    const found: Found = { entries: open, bound: true, topicsSeen: known.topicsSeen };
+    const fetch: Found["fetch"] = (numbers, visit) =>
+      numbers.forEach((number) => {
+        const frame = frames[number - 1];
+        if (frame !== undefined) visit(number, frame, 0, frame.length);
+      });
+    const found: Found = { entries: open, bound: true, topicsSeen: known.topicsSeen, fetch };
     falsify(found);
     const pipeline = startPipeline({
       settings,
@@ -119,14 +126,7 @@ export async function mortal(brokerOptions: DevBrokerOptions = {}): Promise<Mort
       onDiscard: (topic, count, reason) => void (dead || discards.push({ topic, count, reason })),
       journal: watched,
       hold: { times: { gone: 20, every: 5 } },
-      restored: {
-        ...found,
-        fetch: (numbers, visit) =>
-          numbers.forEach((number) => {
-            const frame = frames[number - 1];
-            if (frame !== undefined) visit(number, frame, 0, frame.length);
-          }),
-      },
+      restored: found,
     });
     function kill() {
       if (dead) return;
