@@ -67,10 +67,10 @@ export const COMMANDS: CommandSpec[] = [
     about: "send lines to a topic",
     details:
       "Sends each line of standard input, or of the files (- is standard input), as a message to the daemon,\n" +
-      "as it arrives. Waits for a daemon that is not there yet, and goes on when it is restarted. If the\n" +
-      "daemon is killed, nobody knows what became of what it held: says how many lines that is, and goes on.\n" +
-      "Exits with 0 when every line was handed over; 1 when lines were too long or may be lost; 2 for bad\n" +
-      "usage; 75 when there is no daemon; 130 or 143 when it was interrupted.",
+      "as it arrives. Waits for a daemon that is not there yet, and goes on when it is restarted or killed: every\n" +
+      "line arrives once and in order. (Of a daemon without a disk buffer, says how many lines may be lost.)\n" +
+      "Exits with 0 when every line came as far as it should; 1 when lines were too long, discarded, or may be\n" +
+      "lost; 2 for bad usage; 75 when there is no daemon or no receipt; 130 or 143 when it was interrupted.",
     options: [
       { flags: "--socket PATH", about: "the daemon's stream socket; without it the one of its configuration" },
       { flags: "--tcp HOST:PORT", about: "the daemon's TCP address instead" },
@@ -80,10 +80,16 @@ export const COMMANDS: CommandSpec[] = [
       { flags: "--partition-key NUMBER", about: "choose the partition by this number" },
       { flags: "--delimiter TEXT", about: "what ends a message (default: \\n); \\0 and \\xNN work" },
       { flags: "--retry DURATION", about: "how long to wait for a daemon that is away (default: 30s)" },
+      {
+        flags: "--wait LEVEL",
+        about: "done when lines are spooled (default, if possible), synced or delivered; or none",
+      },
+      { flags: "--timeout DURATION", about: "how long to wait for that after the last line (default: no end)" },
     ],
     examples: [
       ["tail -f access.log | bruce send clicks", "a log as it grows"],
       ["bruce send clicks --key-delimiter : *.txt", "lines such as user7:hello"],
+      ["bruce send orders --wait delivered < orders", "until Kafka has them"],
       ["find . -print0 | bruce send files --delimiter '\\0'", "names with any characters"],
     ],
     run: async ({ args: [topic = "", ...files], text }) => {
@@ -99,6 +105,8 @@ export const COMMANDS: CommandSpec[] = [
         partitionKey: text("partition-key"),
         delimiter: text("delimiter"),
         retry: text("retry"),
+        wait: text("wait"),
+        timeout: text("timeout"),
       });
     },
   },
