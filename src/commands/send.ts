@@ -37,7 +37,7 @@ export interface SendSurroundings {
 
 const DEFAULT_RETRY = "30s";
 /** What is done without being asked, as far as the daemon can. */
-const DEFAULT_WAIT: Wait = "none";
+const DEFAULT_WAIT: Wait = "spooled";
 const EXIT = { done: 0, failed: 1, usage: 2, later: 75, SIGINT: 130, SIGTERM: 143 } as const;
 
 /** Sends lines until the input ends; the exit code. */

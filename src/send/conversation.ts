@@ -40,8 +40,8 @@ export type Inability = "mute" | "refused";
  */
 type Standing = "closed" | "asking" | "session" | "plain";
 
-/** A receipt is asked for after so many bytes, between two chunks, or when all is sent and this long (ms) passed. */
-const RECEIPT_BYTES = 128 * 1024;
+/** A receipt is asked for after so many bytes (when a chunk ends), or when all is sent and this long (ms) passed. */
+const RECEIPT_BYTES = 512 * 1024;
 const RECEIPT_AFTER = 50;
 /** Receipts on their way. Those that cost a write to disk, or a wait for Kafka, are asked for one by one. */
 const MOST_RECEIPTS = 32;
@@ -130,7 +130,7 @@ export class Conversation {
   /** What to give the kernel next; false: nothing now. */
   next(now: number): boolean {
     if (this.#questionStart === this.#questionEnd) {
-      if (this.#standing === "asking" && !this.#speaks) return false;
+      if ((this.#standing === "asking" && !this.#speaks) || this.refusal !== undefined) return false;
       this.#askForReceipts(now);
     }
     if (this.#questionStart < this.#questionEnd) {
@@ -208,7 +208,9 @@ export class Conversation {
     const sent = this.#outbox.sent();
     const sentHere = sent - this.#sentBefore;
     this.#discardedHere = 0;
-    if (fate === "taken") this.#sure = sent;
+    // A daemon that was asked, and waited for, had nothing of what came before it.
+    const waited = standing === "asking" && this.#outbox.base < this.#sentBefore;
+    if (fate === "taken" && !waited) this.#sure = sent;
     if (standing === "plain") {
       this.#writeOff(sent, fate === "taken");
       this.#begin();

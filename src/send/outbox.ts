@@ -10,7 +10,7 @@ export interface OutboxSizes {
   window: number;
 }
 
-const SIZES: OutboxSizes = { chunk: 256 * 1024, ahead: 2, window: 8 * 1024 * 1024 };
+const SIZES: OutboxSizes = { chunk: 512 * 1024, ahead: 2, window: 8 * 1024 * 1024 };
 
 /** Whole frames, back to back, in long-lived memory that the C library may see. */
 interface Chunk {

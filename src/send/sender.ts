@@ -187,6 +187,10 @@ export class Sender {
     this.#framed = this.#frame();
     const failed = this.#push(socket, now);
     if (failed !== undefined) return await this.#settle(this.#fate(socket, failed));
+    if (!this.#framed && this.#outbox.empty) {
+      this.#framed = this.#frame();
+      if (!this.#outbox.empty) return;
+    }
     conversation.watch(now, () => socket.allRead(), !this.#framed);
     const reading = this.#framed && this.#source.reading;
     if (!reading && this.#source.done && this.#framed && (conversation.settled || conversation.parts(now))) return;

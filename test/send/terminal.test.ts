@@ -24,7 +24,7 @@ afterEach(async () => {
 function onTerminal(files: string[]) {
   let shown = "";
   let waiting: { pattern: RegExp; resolve: () => void }[] = [];
-  const child = Bun.spawn(FROM_SOURCE({ topic: "t", socket, files }), {
+  const child = Bun.spawn(FROM_SOURCE({ topic: "t", socket, files, wait: "none" }), {
     terminal: {
       data(_terminal, data) {
         shown += Buffer.from(data).toString();

@@ -7,6 +7,9 @@ import { listenTo } from "./listenTo.ts";
 /** The command line of one run. */
 export type CommandLine = (options: SendCommandOptions) => string[];
 
+/** Without receipts, which the stand-in for the daemon's stream input does not give. */
+export const WITHOUT_RECEIPTS = { topic: "lines", retry: "20s", wait: "none" } as const;
+
 /** How it is run from source. */
 export const FROM_SOURCE: CommandLine = (options) => [
   process.execPath,
@@ -46,7 +49,7 @@ export interface SendProcessOptions {
 
 export function startSend(options: Partial<SendCommandOptions>, given: SendProcessOptions = {}): SendProcess {
   const { command = FROM_SOURCE, env = {}, stdin = "pipe", cwd } = given;
-  const child = Bun.spawn(command({ topic: "lines", retry: "20s", ...options }), {
+  const child = Bun.spawn(command({ ...WITHOUT_RECEIPTS, ...options }), {
     stdin,
     stdout: "inherit",
     stderr: "pipe",
