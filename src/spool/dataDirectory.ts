@@ -1,7 +1,7 @@
 // The data directory: made when it is missing, and locked, so that two daemons never write to the same one.
 import { createHash } from "node:crypto";
 import { hostname } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { codeOf, type Files, readWhole, writeAll } from "./files.ts";
 import { type LockAnswer, lockFile } from "./flock.ts";
 
@@ -43,7 +43,7 @@ export function openDataDirectory(
   const lockPath = join(path, "lock");
   let fd: number;
   try {
-    for (const directory of [path, ...Object.values(paths)]) files.makeDirectory(directory);
+    for (const directory of [path, ...Object.values(paths)]) make(files, directory);
     fd = openOrMake(files, lockPath);
   } catch (error) {
     return unusable(path, describe(error));
@@ -84,6 +84,14 @@ function describe(error: unknown): string {
     default:
       return error instanceof Error ? error.message : String(error);
   }
+}
+
+/** Makes a directory with its parents, and sees to it that a power cut does not take it away. */
+function make(files: Files, directory: string): void {
+  const missing: string[] = [];
+  for (let at = directory; !files.exists(at) && dirname(at) !== at; at = dirname(at)) missing.push(at);
+  files.makeDirectory(directory);
+  for (const made of missing.reverse()) files.syncDirectory(dirname(made));
 }
 
 function openOrMake(files: Files, path: string): number {

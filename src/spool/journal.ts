@@ -147,7 +147,7 @@ export class Journal {
       this.#lazy.set(key, entry);
       this.#cancelLazy ??= this.#later(() => this.flush(), LAZY);
     } else {
-      this.#write([...this.#takeLazy(), { kind: "ended", topic, partition, how }]);
+      this.#write([...this.#takeLazy(), { kind: "ended", topic, partition, first: entry.numbers.first, how }]);
     }
   }
 
@@ -216,8 +216,8 @@ export class Journal {
     this.#cancelLazy?.();
     this.#cancelLazy = undefined;
     const records: JournalRecord[] = [];
-    for (const { topic, partition } of this.#lazy.values())
-      records.push({ kind: "ended", topic, partition, how: { kind: "delivered" } });
+    for (const { topic, partition, numbers } of this.#lazy.values())
+      records.push({ kind: "ended", topic, partition, first: numbers.first, how: { kind: "delivered" } });
     this.#lazy.clear();
     return records;
   }

@@ -8,8 +8,8 @@
 //              sending (1), carried (2): topic partition:int32 cluster:string producerId:int64 epoch:int16 baseSequence:int32
 //                sentAt:int64 checksum:uint32 count:uint32 first:int64 deltasLength:uint32 deltas
 //                ends:uint8 (0 to 2), for each, the latest first: first:int64 delivered:uint8 (0 or 1)
-//              delivered (3), returned (5): topic partition:int32
-//              discarded (4): topic partition:int32 reason:string
+//              delivered (3), returned (5): topic partition:int32 first:int64
+//              discarded (4): topic partition:int32 first:int64 reason:string
 //   topic, cluster, string => uint16 length, UTF-8
 //   All of it is big-endian. The checksum is zlib's CRC-32 of bytes [8, 12 + length), started with the file's seed.
 import { crc32 } from "node:zlib";
@@ -76,7 +76,8 @@ export type JournalRecord =
   | { kind: "sending"; entry: JournalEntry; ends: readonly EndMark[] }
   /** It went out before this file was begun, and nobody knows yet what became of it. */
   | { kind: "carried"; entry: JournalEntry }
-  | { kind: "ended"; topic: string; partition: number; how: EntryEnd };
+  /** `first`: the number of the batch's first message. */
+  | { kind: "ended"; topic: string; partition: number; first: number; how: EntryEnd };
 
 /** Entries put together for one write. The memory is kept and grows as needed. */
 export class EntryEncoder {
@@ -97,7 +98,7 @@ export class EntryEncoder {
   }
 
   add(record: JournalRecord, seed: number): void {
-    if (record.kind === "ended") this.#addEnd(record.topic, record.partition, record.how, seed);
+    if (record.kind === "ended") this.#addEnd(record, seed);
     else if (record.kind === "carried") this.#addEntry(Kind.Carried, record.entry, [], seed);
     else this.#addEntry(Kind.Sending, record.entry, record.ends, seed);
   }
@@ -126,9 +127,12 @@ export class EntryEncoder {
     this.#finish(start, seed);
   }
 
-  #addEnd(topic: string, partition: number, how: EntryEnd, seed: number): void {
+  #addEnd({ topic, partition, first, how }: Extract<JournalRecord, { kind: "ended" }>, seed: number): void {
     const kind = how.kind === "delivered" ? Kind.Delivered : how.kind === "discarded" ? Kind.Discarded : Kind.Returned;
     const start = this.#begin(kind, topic, partition);
+    this.#reserve(8);
+    writeInt64(this.#bytes, this.#at, first);
+    this.#at += 8;
     if (how.kind === "discarded") this.#text(how.reason);
     this.#finish(start, seed);
   }
@@ -231,12 +235,18 @@ function decodeBody(body: Buffer): JournalRecord | undefined {
       return { kind: "sending", entry, ends };
     }
     case Kind.Delivered:
-      return { kind: "ended", topic, partition, how: { kind: "delivered" } };
     case Kind.Discarded:
-      return { kind: "ended", topic, partition, how: { kind: "discarded", reason: text() } };
-    case Kind.Returned:
-      return { kind: "ended", topic, partition, how: { kind: "returned" } };
+    case Kind.Returned: {
+      const first = readInt64(body, at);
+      at += 8;
+      return { kind: "ended", topic, partition, first, how: endOf(body[0], text) };
+    }
     default:
       return undefined;
   }
+}
+
+function endOf(kind: number, text: () => string): EntryEnd {
+  if (kind === Kind.Discarded) return { kind: "discarded", reason: text() };
+  return { kind: kind === Kind.Delivered ? "delivered" : "returned" };
 }

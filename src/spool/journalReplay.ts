@@ -52,7 +52,9 @@ export function replayJournal(
   };
   const act = (record: JournalRecord) => {
     if (record.kind === "ended") {
-      end(`${record.partition} ${record.topic}`, record.how);
+      const key = `${record.partition} ${record.topic}`;
+      // The end of another batch is that of one whose entry is damaged.
+      if (open.get(key)?.numbers.first === record.first) end(key, record.how);
       return;
     }
     const { entry } = record;
