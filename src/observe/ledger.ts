@@ -37,19 +37,32 @@ export function heldIn(account: Account): number {
   return account.received - account.delivered - account.discarded;
 }
 
+/** The books of an earlier run. */
+export interface Books {
+  readonly total: Account;
+  readonly noTopic: Account;
+  topics(): Iterable<[string, Account]>;
+}
+
 /**
  * All accounts. Messages under no topic (malformed, of an unknown kind, or beyond `max_topics`) have one of their own.
  * `unsettled` of the queue is counted apart from this, by message numbers: the two must agree (see `balanced`).
  */
 export class Ledger {
-  readonly total = openAccount();
-  readonly noTopic = openAccount();
-  readonly #topics = new Map<string, Account>();
+  readonly total: Account;
+  readonly noTopic: Account;
+  readonly #topics: Map<string, Account>;
   readonly #maxTopics: number;
 
-  /** Names come from anyone who may write: beyond `maxTopics` of them, messages are booked under no topic. */
-  constructor(maxTopics: number) {
+  /**
+   * Names come from anyone who may write: beyond `maxTopics` of them, messages are booked under no topic. The books go on
+   * where `before` ends, whose accounts are taken over.
+   */
+  constructor(maxTopics: number, before?: Books) {
     this.#maxTopics = maxTopics;
+    this.total = before?.total ?? openAccount();
+    this.noTopic = before?.noTopic ?? openAccount();
+    this.#topics = new Map(before?.topics());
   }
 
   /** The account of a topic, opened when it is first named. */

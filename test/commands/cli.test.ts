@@ -101,6 +101,7 @@ describe("what cannot be meant is refused, with the nearest name", () => {
     ],
     [["try", "t", "-c", "a", "-c", "b"], "bruce try: option --config is given twice"],
     [["try", "t", "-c", "a", "--config", "b"], "bruce try: option --config is given twice"],
+    [["spool"], "bruce spool: ls|verify|export is missing"],
     [["check", "a", "b"], 'bruce check: unexpected argument "b"'],
     [["check", "--no-set"], "bruce check: option --set needs a value; one that begins with a dash is written --set=-…"],
   ];
