@@ -1,5 +1,6 @@
 // One of the two slots is always whole, whatever happens while the other one is written.
 import { expect, test } from "bun:test";
+import type { Account } from "../../src/observe/ledger.ts";
 import { CheckpointStore } from "../../src/spool/checkpoint.ts";
 import { FakeFiles } from "../support/fakeFiles.ts";
 import { setOf, valuesOf } from "./logFixture.ts";
@@ -22,8 +23,8 @@ test("what was written is read again", async () => {
   const store = storeOn(files);
   expect(store.load()).toEqual({ checkpoint: undefined, damaged: [] });
   expect(store.firstJournal).toBe(0);
-  const odd = { ...accountOf(7, 3), discarded: 2, discardsByReason: new Map([["malformed" as const, 2]]) };
-  const topics: [string, typeof odd][] = [
+  const odd: Account = { ...accountOf(7, 3), discarded: 2, discardsByReason: new Map([["malformed", 2]]) };
+  const topics: [string, Account][] = [
     ["__proto__", odd],
     ["17", accountOf(1, 1)],
   ];

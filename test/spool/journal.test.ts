@@ -15,7 +15,7 @@ const DISCARDED: EntryEnd = { kind: "discarded", reason: "rejected_by_broker" };
 
 function listOf(numbers: MessageNumbers): number[] {
   const list: number[] = [];
-  numbers.forEach((number) => list.push(number));
+  numbers.forEach((number) => void list.push(number));
   return list;
 }
 
