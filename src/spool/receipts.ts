@@ -38,8 +38,8 @@ class SessionAccount extends ReceiptAccount implements Session {
 }
 
 /**
- * What a queue must keep to: in one run, `onTaken` once for each message of an account, before `onSettled` for it. A
- * message that is moved to another log is not taken again: it is settled when that log settles it.
+ * What the queue must keep to: in one run, `onTaken` once for each message of an account, before `onSettled` for it; one
+ * that is put back and taken again is not told of twice. Held logs are given `heldHooks`.
  */
 export class Receipts implements QueueHooks {
   /** For the input thread, which asks. */
@@ -53,6 +53,8 @@ export class Receipts implements QueueHooks {
   /** By connection. */
   readonly #open = new Map<number, ReceiptAccount>();
   readonly #sessions: SessionTable<SessionAccount>;
+  /** Those with a question that nobody has looked at. */
+  readonly #due = new Set<ReceiptAccount>();
   /** Those with a question that only the reader can answer. */
   readonly #behind = new Set<ReceiptAccount>();
   #timer: Timer | undefined;
@@ -82,10 +84,13 @@ export class Receipts implements QueueHooks {
   wake(): void {
     do this.#pump();
     while (!this.#answerer.sleep());
+    for (const account of this.#due) this.#answer(account);
+    this.#due.clear();
   }
 
   accountOf(source: number, session: Buffer | undefined): number {
-    // What was asked before the block was appended must be known before the block is counted.
+    // What was asked before the block was appended must be known before the block is counted; but it is not looked at before
+    // `wake`: the reader may say that it is past the block, which is not counted yet.
     this.#pump();
     if (session !== undefined) return this.#session(session.toString("hex")).key;
     return this.#accounts.has(source) ? source : 0;
@@ -105,6 +110,7 @@ export class Receipts implements QueueHooks {
   }
 
   onSettled(key: number, number: number, count: number, how: SettledHow): void {
+    // It is in another log now, and counts as unsettled until that log settles it.
     if (how === "moved") return;
     const account = this.#accounts.get(key);
     if (account === undefined) return;
@@ -112,6 +118,21 @@ export class Receipts implements QueueHooks {
     if (count <= strange) return;
     account.settled(number + strange, count - strange, how === "discarded");
     this.#answer(account);
+  }
+
+  /**
+   * For a log of held messages, whose numbers ascend. Those that were moved to it in this run were taken before, in the main
+   * log; `restoredTo` is the number of the last one that was found in it at the start, 0 when there was none.
+   */
+  heldHooks(restoredTo: number): QueueHooks {
+    return {
+      accountOf: (source, session) => this.accountOf(source, session),
+      onTaken: (key, firstNumber, count, endsAt) => {
+        const restored = Math.min(count, restoredTo + 1 - firstNumber);
+        if (restored > 0) this.onTaken(key, firstNumber, restored, endsAt);
+      },
+      onSettled: (key, number, count, how) => this.onSettled(key, number, count, how),
+    };
   }
 
   /**
@@ -159,7 +180,7 @@ export class Receipts implements QueueHooks {
         case RequestKind.Asked: {
           const account = this.#open.get(id);
           account?.ask(number);
-          if (account !== undefined) this.#answer(account);
+          if (account !== undefined) this.#due.add(account);
           break;
         }
         case RequestKind.Closed:
@@ -180,14 +201,13 @@ export class Receipts implements QueueHooks {
     this.#open.delete(account.connection);
     account.begin(id, slot, from);
     this.#open.set(id, account);
-    this.#answer(account);
+    this.#due.add(account);
   }
 
   #close(id: number): void {
     const account = this.#open.get(id);
     if (account === undefined) return;
     this.#open.delete(id);
-    this.#behind.delete(account);
     account.end();
     // Nobody will ask after its messages; those of a session may be asked after by the next connection.
     if (!(account instanceof SessionAccount)) this.#drop(account);
@@ -206,6 +226,7 @@ export class Receipts implements QueueHooks {
   #drop(account: ReceiptAccount): void {
     this.#accounts.delete(account.key);
     this.#behind.delete(account);
+    this.#due.delete(account);
   }
 
   #answer(account: ReceiptAccount): void {
