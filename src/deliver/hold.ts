@@ -2,10 +2,10 @@
 import type { Log } from "../observe/log.ts";
 import type { Batch } from "../route/batch.ts";
 import type { BatchQueue, BatchSurroundings } from "../route/batchQueue.ts";
-import { type FrameMark, NO_MARK } from "../route/heldFrames.ts";
 import type { Router, Settle } from "../route/router.ts";
 import type { Partition, Topic } from "../route/topic.ts";
 import type { Waiting } from "../route/waiting.ts";
+import { type FrameMark, NO_MARK } from "../spool/heldFrame.ts";
 import { MessageNumbers } from "../spool/numbers.ts";
 import type { Broker } from "./broker.ts";
 import { takeBack, type Unsent } from "./takeBack.ts";

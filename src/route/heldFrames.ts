@@ -1,28 +1,11 @@
 // Frames that wait in memory: their topic's partitions are not known yet, or they cannot be delivered for now. By number.
+import { type FrameMark, type FrameSource, type FrameVisit, NO_MARK } from "../spool/heldFrame.ts";
 import { readInt32 } from "../wire/frame.ts";
 import type { BufferPool } from "./bufferPool.ts";
 import type { MemoryUse } from "./memoryBudget.ts";
 
 /** Chunks double up to this: the size of a large batch, so that batches take over the buffers of frames that wait no more. */
 const CHUNK = 1 << 20;
-
-/** Where a frame came from. One for all frames of a block. */
-export interface FrameMark {
-  /** The connection; 0 is the datagram socket. */
-  source: number;
-  /** Milliseconds since the epoch. */
-  receivedAt: number;
-  /** The 16 bytes of its session. */
-  session: Buffer | undefined;
-  /** See `Block.receiptAccount`. */
-  account: number;
-}
-
-/** Of frames that nobody asks after. */
-export const NO_MARK: FrameMark = { source: 0, receivedAt: 0, session: undefined, account: 0 };
-
-/** The frame is bytes[start, end), valid during the call. False: it stays, and with it all behind it. */
-export type FrameVisit = (number: number, bytes: Buffer, start: number, end: number, mark: FrameMark) => boolean;
 
 interface Chunk {
   buffer: Buffer;
@@ -35,7 +18,7 @@ interface Chunk {
 }
 
 /** Frames in the order of their numbers. First in, first out, but `merge` can put some in between. */
-export class HeldFrames {
+export class HeldFrames implements FrameSource {
   count = 0;
   readonly #pool: BufferPool;
   readonly #memory: MemoryUse;
@@ -127,8 +110,7 @@ export class HeldFrames {
     }
   }
 
-  /** Looks at the frames in order, until `visit` answers false. Nothing may be added or taken meanwhile. */
-  forEach(visit: FrameVisit): void {
+  look(visit: FrameVisit): void {
     for (const { buffer, readAt, next, numbers, marks } of this.#chunks) {
       let at = readAt;
       for (let index = next; index < numbers.length; index++) {
@@ -139,7 +121,6 @@ export class HeldFrames {
     }
   }
 
-  /** Forgets the first `count`. */
   drop(count: number): void {
     let left = count;
     this.drain(

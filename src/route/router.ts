@@ -2,11 +2,11 @@
 import type { DiscardReason } from "../observe/discards.ts";
 import { type Ledger, receive } from "../observe/ledger.ts";
 import type { Block } from "../spool/block.ts";
+import type { FrameMark } from "../spool/heldFrame.ts";
 import { MessageNumbers } from "../spool/numbers.ts";
 import type { QueueReader } from "../spool/queue.ts";
 import { FrameReader, PARTITION_KEY } from "../wire/frame.ts";
 import type { BatchQueue, BatchSurroundings } from "./batchQueue.ts";
-import type { FrameMark } from "./heldFrames.ts";
 import { murmur2Index, partitionKeyIndex } from "./partitioner.ts";
 import type { Partition, Topic } from "./topic.ts";
 import type { TopicTable } from "./topicTable.ts";
@@ -393,6 +393,6 @@ function nextReachable(partitions: readonly Partition[], index: number): Partiti
   return undefined;
 }
 
-function markOf({ source, receivedAt, session, receiptAccount }: Block): FrameMark {
-  return { source, receivedAt, session: session && Buffer.from(session), account: receiptAccount };
+function markOf({ source, receivedAt, session }: Block): FrameMark {
+  return { source, receivedAt, session: session && Buffer.from(session) };
 }

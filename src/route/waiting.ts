@@ -1,7 +1,8 @@
 // What waits for a topic or for one partition of it, by number: in memory, and where there is a disk buffer, on disk.
+import type { FrameMark, FrameSource, FrameVisit } from "../spool/heldFrame.ts";
 import type { MessageNumbers } from "../spool/numbers.ts";
 import type { BufferPool } from "./bufferPool.ts";
-import { type FrameMark, type FrameVisit, HeldFrames } from "./heldFrames.ts";
+import { HeldFrames } from "./heldFrames.ts";
 import { type MemoryBudget, MemoryUse } from "./memoryBudget.ts";
 
 /** The part on disk: a `HeldLog`, as routing sees it. Its numbers go up. */
@@ -20,7 +21,7 @@ export interface HeldDisk {
    * Writes frames off the front of `frames`. `moved` is told of those that survive a crash of the process from now on.
    * Stops where it refuses.
    */
-  take(frames: HeldFrames, moved: (numbers: MessageNumbers) => void): void;
+  take(frames: FrameSource, moved: (numbers: MessageNumbers) => void): void;
   /** Hands frames out in order, until there are none, or `more` or `visit` says stop. */
   drain(more: () => boolean, visit: FrameVisit): void;
 }

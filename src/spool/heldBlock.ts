@@ -1,0 +1,62 @@
+// Makes blocks of held frames: each of one connection or session, with the numbers of its messages in front.
+import { BLOCK_HEADER, BlockKind, numbersLength, writeBlockHeader, writeNumbers } from "./format.ts";
+import type { FrameMark, FrameSource } from "./heldFrame.ts";
+import { MessageNumbers } from "./numbers.ts";
+
+/** Bytes of frames that a block has at most, unless it is a single one. */
+const BLOCK_BYTES = 65_536;
+
+/** Keeps one block at a time, in memory that is used again. */
+export class HeldBlock {
+  /** Of the frames in it. */
+  readonly numbers = new MessageNumbers();
+  bytes: Buffer = Buffer.allocUnsafeSlow(2 * BLOCK_BYTES);
+  /** The block is bytes[0, length). */
+  length = 0;
+  /** Milliseconds since the epoch. */
+  receivedAt = 0;
+  #mark: FrameMark | undefined;
+
+  /** Takes as many of the first of `frames` as one block has, without taking them out. Without the checksum yet. */
+  form(frames: FrameSource): void {
+    const { numbers } = this;
+    numbers.clear();
+    let size = 0;
+    let mark: FrameMark | undefined;
+    frames.look((number, _bytes, start, end, its) => {
+      if (mark !== undefined && (size + end - start > BLOCK_BYTES || !sameOrigin(its, mark))) return false;
+      mark ??= its;
+      size += end - start;
+      numbers.append(number);
+      return true;
+    });
+    const length = numbersLength(numbers) + size;
+    if (this.bytes.length < BLOCK_HEADER + length || this.bytes.length > 4 * (BLOCK_HEADER + length + BLOCK_BYTES))
+      this.bytes = Buffer.allocUnsafeSlow(Math.max(2 * BLOCK_BYTES, BLOCK_HEADER + length));
+    let at = writeNumbers(this.bytes, BLOCK_HEADER, numbers);
+    let left = numbers.count;
+    frames.look((_number, bytes, start, end) => {
+      if (left-- === 0) return false;
+      at += bytes.copy(this.bytes, at, start, end);
+      return true;
+    });
+    this.length = BLOCK_HEADER + length;
+    this.receivedAt = mark?.receivedAt ?? 0;
+    this.#mark = mark;
+  }
+
+  /** Writes the header, with the checksum that a segment of that seed wants. */
+  seal(seed: number): void {
+    const { source = 0, receivedAt = 0, session } = this.#mark ?? {};
+    const { count, first } = this.numbers;
+    // The position in the session is the main log's to say.
+    const fields = { kind: BlockKind.Numbered, count, source, firstNumber: first, receivedAt, session, position: 0 };
+    writeBlockHeader(this.bytes, 0, fields, this.length - BLOCK_HEADER, seed);
+  }
+}
+
+function sameOrigin(a: FrameMark, b: FrameMark): boolean {
+  if (a === b) return true;
+  if (a.source !== b.source) return false;
+  return a.session === undefined ? b.session === undefined : b.session !== undefined && a.session.equals(b.session);
+}

@@ -1,0 +1,225 @@
+// The files of one held log: which there are, and the one that is written to.
+import type { LogPosition } from "./checkpoint.ts";
+import { readWhole, writeAll } from "./files.ts";
+import type { HeldBlock } from "./heldBlock.ts";
+import type { HeldCommon } from "./heldCommon.ts";
+import type { LogSegment } from "./logSegments.ts";
+import { SegmentWriter } from "./segmentWriter.ts";
+import { syncNames } from "./syncNames.ts";
+
+/** A segment that a start found. */
+export interface RestoredSegment extends LogSegment {
+  /** The number behind its last message. */
+  end: number;
+  /** Bytes of the file. */
+  size: number;
+}
+
+interface Entry extends LogSegment {
+  end: number;
+  bytes: number;
+  /** Where its blocks end. */
+  dataEnd: number;
+  /** When its first messages came; ms since the epoch. */
+  since: number;
+  /** Of what is not safe from a power cut. */
+  dirty: boolean;
+}
+
+export class HeldSegments {
+  readonly directory: string;
+  readonly #common: HeldCommon;
+  /** Ascending. */
+  #entries: Entry[] = [];
+  #writer: SegmentWriter | undefined;
+  #ordinal = 0;
+  /** Number and place behind the last block. */
+  #last = 0;
+  /** There are names that a power cut may take. */
+  #newNames = false;
+
+  constructor(common: HeldCommon, directory: string) {
+    this.#common = common;
+    this.directory = directory;
+  }
+
+  /** The highest number in them; 0 when there is none. */
+  get last(): number {
+    return this.#last;
+  }
+
+  get bytes(): number {
+    let sum = 0;
+    for (const { bytes } of this.#entries) sum += bytes;
+    return sum;
+  }
+
+  get oldestAt(): number | undefined {
+    return this.#entries[0]?.since;
+  }
+
+  get head(): LogPosition {
+    const entry = this.#entries.at(-1);
+    return { number: this.#last + 1, segment: entry?.ordinal ?? this.#ordinal, offset: entry?.dataEnd ?? 0 };
+  }
+
+  list(): readonly LogSegment[] {
+    return this.#entries;
+  }
+
+  ordinals(): number[] {
+    return this.#entries.map(({ ordinal }) => ordinal);
+  }
+
+  isCurrent(ordinal: number): boolean {
+    return this.#writer?.ordinal === ordinal;
+  }
+
+  /** The first number that a segment may have, and the one behind its last. */
+  range(ordinal: number): [first: number, end: number] {
+    const entry = this.#entries.find((each) => each.ordinal === ordinal);
+    return [entry?.firstNumber ?? 0, entry?.end ?? 0];
+  }
+
+  restore(found: readonly RestoredSegment[], read: LogPosition): void {
+    for (const { ordinal, path, firstNumber, previousEnd, end, size } of found) {
+      const since = this.#common.wallClock();
+      this.#entries.push({
+        ...{ ordinal, path, firstNumber, previousEnd, end },
+        ...{ bytes: size, dataEnd: size, since, dirty: false },
+      });
+      this.#common.add(size);
+      this.#last = Math.max(this.#last, end - 1);
+    }
+    this.#ordinal = Math.max(read.segment, found.at(-1)?.ordinal ?? 0);
+  }
+
+  /** Writes the block. Answers the segment, if it had to begin one. Throws what the file system throws. */
+  append(block: HeldBlock): LogSegment | undefined {
+    const { numbers, length } = block;
+    let writer = this.#writer;
+    if (
+      writer !== undefined &&
+      (writer.broken || (writer.messages > 0 && writer.offset + length > this.#common.segment))
+    ) {
+      this.closeCurrent();
+      writer = undefined;
+    }
+    const begun = writer === undefined ? this.#begin(numbers.first, block.receivedAt) : undefined;
+    writer = this.#writer as SegmentWriter;
+    const entry = this.#entries.at(-1) as Entry;
+    block.seal(writer.seed);
+    writer.append(block.bytes, 0, length);
+    this.#common.add(length);
+    entry.bytes += length;
+    entry.dataEnd = writer.offset;
+    entry.end = numbers.last + 1;
+    entry.dirty = true;
+    this.#last = numbers.last;
+    return begun;
+  }
+
+  /** Nothing more is written to the current one. With an index, unless nothing of it is wanted. */
+  closeCurrent(seal = true): void {
+    const writer = this.#writer;
+    const entry = this.#entries.at(-1);
+    if (writer === undefined || entry === undefined) return;
+    this.#writer = undefined;
+    try {
+      if (seal && !writer.broken) writer.seal();
+    } catch {
+      // It is read block by block then.
+    }
+    this.#common.add(writer.offset - entry.bytes);
+    entry.bytes = writer.offset;
+    entry.dirty = true;
+    writer.close();
+  }
+
+  remove(ordinal: number): void {
+    const index = this.#entries.findIndex((entry) => entry.ordinal === ordinal);
+    const entry = this.#entries[index];
+    if (entry === undefined) return;
+    if (this.isCurrent(ordinal)) this.closeCurrent(false);
+    this.#entries.splice(index, 1);
+    this.#common.add(-entry.bytes);
+    const { files } = this.#common;
+    try {
+      files.remove(entry.path);
+      if (this.#entries.length === 0) files.removeDirectory(this.directory);
+    } catch (error) {
+      // A start finds it, and knows that nothing of it is wanted.
+      this.#common.parts.onProblem?.(
+        this.directory,
+        entry.path,
+        error instanceof Error ? error.message : String(error),
+      );
+    }
+    if (this.#entries.length === 0) this.#last = 0;
+  }
+
+  /**
+   * Makes all that was written until now safe from a power cut. `rewritten` is called when a file was replaced. After a
+   * sync has failed, the pages may be gone from the disk's sight: they are written again, to a new file under that name.
+   */
+  async sync(rewritten: () => void): Promise<void> {
+    const { files } = this.#common.parts;
+    for (const entry of [...this.#entries]) {
+      if (!entry.dirty) continue;
+      entry.dirty = false;
+      const fd = files.open(entry.path, "r+");
+      try {
+        await files.sync(fd);
+      } catch {
+        if (this.isCurrent(entry.ordinal)) this.closeCurrent();
+        entry.dirty = true;
+        if (!this.#entries.includes(entry)) continue;
+        await this.#rewrite(entry);
+        entry.dirty = false;
+        rewritten();
+      } finally {
+        files.close(fd);
+      }
+    }
+    if (!this.#newNames || this.#entries.length === 0) return;
+    await syncNames(files, this.directory);
+    await syncNames(files, this.#common.parts.directory);
+    this.#newNames = false;
+  }
+
+  async #rewrite({ path, bytes }: Entry): Promise<void> {
+    const { files } = this.#common.parts;
+    const content = readWhole(files, path).subarray(0, bytes);
+    const copy = `${path}.copy`;
+    const fd = files.open(copy, "w+");
+    try {
+      writeAll(files, fd, content, 0, content.length, 0);
+      await files.sync(fd);
+      files.rename(copy, path);
+      this.#newNames = true;
+    } finally {
+      files.close(fd);
+    }
+  }
+
+  #begin(firstNumber: number, since: number): LogSegment {
+    const { files, parts } = this.#common;
+    files.makeDirectory(this.directory);
+    const ordinal = this.#ordinal + 1;
+    const previousEnd = this.#last === 0 ? firstNumber : this.#last + 1;
+    const { directory } = this;
+    const start = { directory, ordinal, firstNumber, previousEnd, directoryId: parts.directoryId };
+    // A file that cannot be made may be there all the same.
+    this.#ordinal = ordinal;
+    const writer = SegmentWriter.create(files, start, this.#common.wallClock());
+    this.#writer = writer;
+    this.#newNames = true;
+    const segment = { ordinal, path: writer.path, firstNumber, previousEnd };
+    this.#common.add(writer.offset);
+    this.#entries.push({
+      ...segment,
+      ...{ end: firstNumber, bytes: writer.offset, dataEnd: writer.offset, since, dirty: true },
+    });
+    return segment;
+  }
+}
