@@ -113,7 +113,7 @@ function terminalText(listing: Listing, { env }: SpoolSurroundings): string {
   parts.push(...tableOf(["UNREAD TOPIC", "MESSAGES"], 1, topics));
   const heldRows = held.map(({ topic, partition, reason, waiting: count, bytes: size }) => [
     printable(partition === null ? topic : `${topic}, partition ${partition}`),
-    c.yellow(printable(reason)),
+    c.yellow(reason === "" ? "not known" : printable(reason)),
     formatCount(count),
     formatSize(size),
   ]);

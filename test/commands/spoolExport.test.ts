@@ -107,6 +107,45 @@ test("held messages come in their place among those of their topic", async () =>
   expect(numbersIn((await runSpool({ action: "export", path, topics: ["h", "nope"] })).out)).toEqual([1, 2, 3, 6, 7]);
 });
 
+test("whatever is in the files, ls and export come to an end, and give nothing that was not written", async () => {
+  const path = directory();
+  const { head } = writeSegment(path, "log", 1, [messages("t", 1, 20), messages("u", 21, 20)]);
+  const held = writeSegment(path, "held/h", 1, [messages("h", 100, 3)], { seal: false });
+  await writeCheckpoint(path, {
+    log: { read: { number: 5, segment: 1, offset: 64 }, head },
+    unsettled: setOf(2),
+    held: [
+      {
+        ...{ name: "h", topic: "h", partition: null, reason: "why", unread: 3, unsettled: setOf(), settled: setOf() },
+        ...{ read: { number: 0, segment: 1, offset: 64 }, head: held.head },
+      },
+    ],
+  });
+  writeJournal(path, [{ topic: "t", numbers: [2, 5, 6], delivered: false }]);
+  const written = new Set([...range(1, 41), 100, 101, 102]);
+  const names = ["log/0000000001.segment", "held/h/0000000001.segment", "checkpoint.0", "journal/0000000001.journal"];
+  let seed = 42;
+  const random = (below: number): number => {
+    seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31;
+    return Math.floor((seed / 2 ** 31) * below);
+  };
+  for (let round = 0; round < 150; round++) {
+    const file = join(path, names[round % names.length] ?? "");
+    const whole = readFileSync(file);
+    const bytes = Buffer.from(whole);
+    const offset = random(Math.min(bytes.length, 3000));
+    if (round % 3 === 0) bytes.fill(random(256), offset, Math.min(bytes.length, offset + 1 + random(200)));
+    else bytes[offset] = random(256);
+    writeFileSync(file, round % 5 === 0 ? bytes.subarray(0, offset) : bytes);
+    const exported = await runSpool({ action: "export", path });
+    expect([0, 1]).toContain(exported.code);
+    for (const number of numbersIn(exported.out)) expect(written.has(number)).toBe(true);
+    expect((await runSpool({ action: "ls", path, json: true })).code).toBe(0);
+    expect([0, 1]).toContain((await runSpool({ action: "verify", path })).code);
+    writeFileSync(file, whole);
+  }
+});
+
 test("--frames gives the bytes as a socket takes them", async () => {
   const path = directory();
   const list = [...messages("t", 1, 3), { number: 4, topic: "u", key: "k", partitionKey: 3 }];
