@@ -27,7 +27,10 @@ export interface LogState {
 export interface Unsettled {
   /** Taken and not settled, whatever keeps them. Mostly below `read.number`. */
   unsettled: NumberSet;
-  /** Settled although at or above `read.number`: a start before this one found that, and the reader is not past them. */
+  /**
+   * Settled although at or above `read.number`: a start before this one found that, and the reader is not past them. A number
+   * that is in `unsettled` as well is not settled.
+   */
   settled: NumberSet;
 }
 

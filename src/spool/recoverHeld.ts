@@ -36,11 +36,10 @@ export function findHeldLogs(search: HeldSearch): FoundHeld[] {
   const names = new Set([...states.map(({ name }) => name), ...files.list(directory)]);
   return [...names].map((name) => {
     const state = states.find((each) => each.name === name) ?? newState(name);
-    const { segment } = state.head;
     const found = findSegments({
       ...search,
       directory: join(directory, name),
-      from: state.head,
+      from: undefined,
       onBlock: () => {},
     });
     const moved = new NumberSet();
@@ -48,12 +47,23 @@ export function findHeldLogs(search: HeldSearch): FoundHeld[] {
       moved.add(number);
       return true;
     });
-    const there = new Set(found.segments.map(({ ordinal }) => ordinal));
-    let incomplete = found.incomplete;
-    for (let ordinal = state.read.segment; ordinal > 0 && ordinal <= segment; ordinal++)
-      if (!there.has(ordinal)) incomplete = true;
-    return { state, found, moved, incomplete };
+    return { state, found, moved, incomplete: found.incomplete || !isComplete(state, found, moved.size) };
   });
+}
+
+/** Whether there are as many messages as the checkpoint knew of, as far as that shows without reading them. */
+function isComplete(
+  { read, head, unread, unsettled, settled }: HeldLogState,
+  found: FoundSegments,
+  moved: number,
+): boolean {
+  if (read.segment === 0) {
+    const messages = found.segments.reduce((sum, segment) => sum + segment.messages, 0);
+    return messages === unread + unsettled.size + settled.size + moved;
+  }
+  const there = new Set(found.segments.map(({ ordinal }) => ordinal));
+  for (let ordinal = read.segment; ordinal <= head.segment; ordinal++) if (!there.has(ordinal)) return false;
+  return true;
 }
 
 /** Of a log that is newer than the checkpoint. The directory of one partition's is called `<topic>@<partition>`. */

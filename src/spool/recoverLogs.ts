@@ -31,7 +31,9 @@ export interface RecoveredHeld extends RecoveredLog, Pick<HeldLogState, "name" |
 
 export function recoveredLog(found: FoundSegments, state: LogState & Unsettled, changes: LogChanges): RecoveredLog {
   const skip = new NumberSet();
-  for (const set of [state.settled, changes.ended, changes.open, changes.movedAway]) addAll(skip, set);
+  addAll(skip, state.settled);
+  state.unsettled.forEachRange((from, to) => void skip.deleteRange(from, to));
+  for (const set of [changes.ended, changes.open, changes.movedAway]) addAll(skip, set);
   const again = new NumberSet();
   state.unsettled.forEach((number) => {
     if (!skip.has(number)) again.add(number);
