@@ -24,7 +24,7 @@ export interface RestoreParts {
    */
   fetch: (numbers: MessageNumbers, visit: (number: number, bytes: Buffer, start: number, end: number) => void) => void;
   dispatcher: Pick<Dispatcher, "restore">;
-  settlement: Pick<Settlement, "discarded">;
+  settlement: Pick<Settlement, "discarded" | "discardedUnder">;
   journal: DeliveryJournal;
   pool: BufferPool;
   log: Pick<Log, "info" | "warn">;
@@ -43,7 +43,7 @@ export function restoreBatches(parts: RestoreParts): void {
     if (topic === undefined) {
       log.warn("a batch that was on its way is given up: there are too many topics, raise buffer.max_topics", about);
       journal.ended(entry.topic, entry.partition, { kind: "discarded", reason: "max_topics" });
-      settlement.discarded(undefined, entry.numbers, "max_topics");
+      settlement.discardedUnder(entry.topic, entry.numbers, "max_topics");
       continue;
     }
     const partition = topic.ensurePartition(entry.partition);

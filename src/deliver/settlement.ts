@@ -43,6 +43,12 @@ export class Settlement implements Settle {
     this.#settle(topic, numbers, "discarded");
   }
 
+  /** The same for messages of a topic of an earlier run, which is one too many in this one. */
+  discardedUnder(topic: string, numbers: MessageNumbers, reason: DiscardReason): void {
+    this.#book(this.#ledger.topic(topic), topic, numbers.count, reason);
+    this.#settle({ name: topic }, numbers, "discarded");
+  }
+
   /** These are in a log of their own from now on, and wait there. */
   moved(topic: Topic, numbers: MessageNumbers): void {
     this.#settle(topic, numbers, "moved");
@@ -86,7 +92,7 @@ export class Settlement implements Settle {
     topic.account.possibleDuplicates += batch.count;
   }
 
-  #settle(topic: Topic | undefined, numbers: MessageNumbers, how: SettledHow): void {
+  #settle(topic: Pick<Topic, "name"> | undefined, numbers: MessageNumbers, how: SettledHow): void {
     const held = this.#held;
     this.#queue.settle(
       topic === undefined || held === undefined ? numbers : held.settle(topic.name, numbers, how),

@@ -289,6 +289,18 @@ test("a log that cannot be read costs the messages that it does not give, and no
   expect(second.discards).toEqual([{ topic: "t", count: 2, reason: "damaged" }]);
 });
 
+test("a batch of a topic that is one too many now is given up, under its name", async () => {
+  await using it = await mortal();
+  it.append({ topic: "u", value: "0" }, { topic: "t", value: "1" });
+  await it.live().killAtEntry(2);
+  const second = it.live(({ buffer }) => {
+    buffer.maxTopics = 1;
+  });
+  await second.settled();
+  expect(second.discards).toMatchObject([{ count: 1, reason: "max_topics" }]);
+  expect([...it.values("t"), ...it.values("u")]).toHaveLength(1);
+});
+
 test("a clock that went back makes no batch older", async () => {
   await using it = await mortal();
   await dieUnanswered(it);
