@@ -91,7 +91,7 @@ export async function sendCommand(options: SendCommandOptions, surroundings: Sen
     if (end.kind === "refused") reporter.say(`${inability(end.why, where, wait)}; nothing was sent`);
     if (end.kind === "late")
       reporter.say(`no receipt within ${limit} that all lines are ${wait === "none" ? "taken" : wait}`);
-    reporter.summary(sender.tally, end.kind !== "done");
+    reporter.summary(sender.tally, wait, end.kind !== "done");
     return exitCode(end, sender.tally, stop);
   } finally {
     stop.release();

@@ -48,12 +48,12 @@ export class Reporter {
     );
   }
 
-  /** The last word: always on a terminal, else when it did not come to its end or something is to be said. */
-  summary(tally: Tally, asked: boolean): void {
+  /** The last word, of lines that were to be `level`: always on a terminal, else when it did not come to its end or something is to be said. */
+  summary(tally: Tally, level: string, asked: boolean): void {
     const { lines, bytes, unsent, uncertain, short, discarded, someDiscarded, tooLong } = tally;
     const troubles = [
       uncertain > 0 ? `the fate of ${number(uncertain)} of them is unknown` : "",
-      short > 0 ? `${number(short)} of them may not have come as far as they should` : "",
+      short > 0 ? `${number(short)} of them are not known to be ${level}` : "",
       discarded > 0 ? `the daemon discarded ${number(discarded)} of them` : "",
       discarded === 0 && someDiscarded ? "the daemon discarded some of them" : "",
       unsent > 0 ? `${count(unsent, "line")} read but not sent` : "",

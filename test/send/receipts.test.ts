@@ -215,7 +215,7 @@ describe("--wait", () => {
       await server.behave({ status: { [level]: 2 } });
       const { code, stderr } = await sent("a\nb\n", { wait });
       expect({ code, values: values() }).toEqual({ code: 1, values: ["a", "b"] });
-      expect(stderr).toContain("2 of them may not have come as far as they should");
+      expect(stderr).toContain(`2 of them are not known to be ${wait}`);
     });
 
     test(`${wait}: --timeout ends it with 75 when no receipt comes`, async () => {
