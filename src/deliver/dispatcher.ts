@@ -18,7 +18,7 @@ import type { Cluster } from "./cluster.ts";
 import type { DeliveryJournal } from "./deliveryJournal.ts";
 import { JournalKeeper, NO_CLUSTER_ID } from "./journalKeeper.ts";
 import type { Lane } from "./lane.ts";
-import { Outbox } from "./outbox.ts";
+import { Outbox, type RestoredAs } from "./outbox.ts";
 import { judge, type PartitionAnswer } from "./outcome.ts";
 import { byTopic, type Parcel } from "./parcel.ts";
 import { ProducerIds } from "./producerIds.ts";
@@ -39,12 +39,6 @@ export interface DispatcherParts {
   /** A held topic is live again: what waits for it can move. */
   onRelease: (topic: Topic) => void;
 }
-
-/**
- * How a batch was found after a restart: as it was sent; with the same messages, but not to be sent as it was; with some of
- * its messages gone, and its entry therefore ended.
- */
-export type RestoredAs = "same" | "changed" | "partly";
 
 /** The answer to a batch that wants none (acks 0): written to the socket is delivered. */
 const WRITTEN: PartitionAnswer = { errorCode: 0, errorMessage: null, recordErrors: [] };
@@ -178,19 +172,10 @@ export class Dispatcher implements DueListener {
    * the "same" goes under a new producer id, as a possible duplicate.
    */
   restore(partition: Partition, batch: Batch, entry: JournalEntry, as: RestoredAs): void {
+    const { now, settlement } = this.#parts;
     const outbox = this.#outbox(partition);
-    outbox.resend.push(batch);
-    const { clusterId, producerId, producerEpoch, baseSequence } = entry;
-    const known = as === "same" && producerId >= 0n;
-    const producer = known ? { producerId, producerEpoch, clusterId } : undefined;
-    if (as !== "partly") outbox.journaled = { batch: as === "same" ? batch : undefined, producer, baseSequence };
-    if (producer === undefined) this.#parts.settlement.maybeTwice(partition.topic, batch);
-    else {
-      outbox.producer = producer;
-      outbox.nextSequence = baseSequence;
-      outbox.uncertain = true;
-      outbox.firstSentAt = this.#parts.now() - Math.max(0, Date.now() - entry.sentAt);
-    }
+    outbox.restore(batch, entry, as, now() - Math.max(0, Date.now() - entry.sentAt));
+    if (outbox.producer === undefined) settlement.maybeTwice(partition.topic, batch);
     this.#enqueue(outbox);
   }
 

@@ -2,6 +2,7 @@
 import type { ProducerStamp } from "../kafka/recordBatch.ts";
 import type { Batch } from "../route/batch.ts";
 import type { Partition } from "../route/topic.ts";
+import type { JournalEntry } from "../spool/journal.ts";
 import type { ProducerIdentity } from "./producerIds.ts";
 
 /** Sequence numbers are int32 and wrap to 0. */
@@ -28,6 +29,12 @@ export interface Journaled {
   producer: ProducerIdentity | undefined;
   baseSequence: number;
 }
+
+/**
+ * How a batch was found after a restart: as it was sent; with the same messages, but not to be sent as it was; with some of
+ * its messages gone, and its entry therefore ended.
+ */
+export type RestoredAs = "same" | "changed" | "partly";
 
 /**
  * One batch in flight at a time: so what may be in Kafka or not is always the first thing to be sent again, with the same
@@ -68,6 +75,20 @@ export class Outbox {
     const { keyed, topic } = this.partition;
     if (keyed.due && (!topic.any.due || keyed.oldest <= topic.any.oldest)) return keyed.take();
     return topic.any.take();
+  }
+
+  /** Takes up where the journal's entry says that it was; `sentAt`: when the batch was first sent, on the clock of ages. */
+  restore(batch: Batch, entry: JournalEntry, as: RestoredAs, sentAt: number): void {
+    const { clusterId, producerId, producerEpoch, baseSequence } = entry;
+    const known = as === "same" && producerId >= 0n;
+    const producer = known ? { producerId, producerEpoch, clusterId } : undefined;
+    this.resend.push(batch);
+    if (as !== "partly") this.journaled = { batch: as === "same" ? batch : undefined, producer, baseSequence };
+    if (producer === undefined) return;
+    this.producer = producer;
+    this.nextSequence = baseSequence;
+    this.uncertain = true;
+    this.firstSentAt = sentAt;
   }
 
   /** When the oldest message it has taken was routed; Infinity when it has none. */
