@@ -357,9 +357,11 @@ export class Dispatcher implements DueListener {
       if (outbox.producer === undefined) continue;
       const strange = differ(outbox.producer.clusterId, cluster.clusterId);
       const [batch] = outbox.resend;
-      if (batch !== undefined && outbox.firstSentAt !== undefined) {
-        if (strange || outbox.firstSentAt < oldest) this.#answers.startOver(outbox, batch);
-      } else if (strange) {
+      const old = batch !== undefined && outbox.firstSentAt !== undefined && outbox.firstSentAt < oldest;
+      if (!strange && !old) continue;
+      if (batch !== undefined && outbox.uncertain) this.#answers.startOver(outbox, batch);
+      else {
+        // No broker has anything of what is to be sent.
         outbox.forgetProducer();
         this.#producerIds.renew();
       }

@@ -41,6 +41,19 @@ test("a batch too old for its sequence gets a new producer id, not the first seq
   expect(it.pipeline.ledger.total.possibleDuplicates).toBe(1);
 });
 
+test("a batch that was refused for long is no possible duplicate: no broker has it", async () => {
+  await using it = await testPipeline((settings) => {
+    settings.kafka.producerIdExpiration = 60;
+  });
+  const refusals = it.broker.faults.times(5, "Produce", { kind: "error", code: 29 });
+  it.send({ value: "refused" });
+  await refusals.done;
+  await it.settled();
+  expect(it.values()).toEqual(["refused"]);
+  expect(it.broker.requests.InitProducerId).toBeGreaterThan(1);
+  expect(it.pipeline.ledger.total.possibleDuplicates).toBe(0);
+});
+
 test("a partition that one answer of the cluster left out goes on with its sequence", async () => {
   await using it = await testPipeline();
   it.broker.createTopic("t", 2);
