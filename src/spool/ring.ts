@@ -37,9 +37,9 @@ const RESTART_AGE = 2 ** 33;
 /** The low bits of a position have to tell apart all that lie within twice the capacity. */
 const MAX_CAPACITY = 2 ** 31;
 
-// A block in the ring: size:uint32 (of the whole entry; 0: skip to the end), length:uint32, count:uint32, unused:uint32,
-// firstNumber, receivedAt and source: float64, then the frames, then padding to a multiple of UNIT.
-const HEADER = 40;
+// A block in the ring: size:uint32 (of the whole entry; 0: skip to the end), length:uint32, count:uint32, segment:uint32,
+// firstNumber, receivedAt, source and offset: float64, then the payload, then padding to a multiple of UNIT.
+const HEADER = 48;
 
 /**
  * The memory for a ring with room for `capacity` bytes (rounded up to a multiple of eight), at most 2 GiB. Positions
@@ -68,7 +68,8 @@ class Ring {
   protected readonly control: Int32Array;
   /** Counts are plain doubles: read by the other thread, they may be a little old. */
   protected readonly counters: Float64Array;
-  protected readonly bytes: Buffer;
+  /** Where blocks are. */
+  readonly bytes: Buffer;
   protected readonly words: Uint32Array;
   protected readonly doubles: Float64Array;
   /** Bytes that blocks and their headers may take. */
@@ -146,36 +147,74 @@ export class RingWriter extends Ring {
     start: number,
     end: number,
   ): boolean {
-    const size = HEADER + roundUp(end - start);
-    if (!this.#reserve(size)) {
+    const at = this.reserveOrWait(end - start);
+    if (at < 0) return false;
+    bytes.copy(this.bytes, at, start, end);
+    this.publish(end - start, firstNumber, count, source, receivedAt, 0, 0);
+    this.wakeReader();
+    return true;
+  }
+
+  /**
+   * Finds room for a block of `length` bytes. Answers where in `bytes` it is to be written, or -1 when it does not fit, or
+   * when more than `most` bytes would then lie in the ring; a block that finds it empty always may. Nothing is taken
+   * before `publish`.
+   */
+  reserve(length: number, most: number = this.capacity): number {
+    const size = HEADER + roundUp(length);
+    return this.#reserve(size, most) ? (this.#written % this.capacity) + HEADER : -1;
+  }
+
+  /** The same; when there is no room, a release will wake this thread. */
+  reserveOrWait(length: number): number {
+    const size = HEADER + roundUp(length);
+    if (!this.#reserve(size, this.capacity)) {
       Atomics.store(this.control, WANTED, size);
-      if (!this.#reserve(size)) return false;
+      if (!this.#reserve(size, this.capacity)) return -1;
       Atomics.store(this.control, WANTED, 0);
     }
-    const offset = this.#written % this.capacity;
-    const word = offset / 4;
-    const double = offset / 8 + 2;
+    return (this.#written % this.capacity) + HEADER;
+  }
+
+  /** Hands on the block of `length` bytes that was written where `reserve` said. `segment` and `offset`: see Block. */
+  publish(
+    length: number,
+    firstNumber: number,
+    count: number,
+    source: number,
+    receivedAt: number,
+    segment: number,
+    offset: number,
+  ): void {
+    const size = HEADER + roundUp(length);
+    const at = this.#written % this.capacity;
+    const word = at / 4;
+    const double = at / 8 + 2;
     this.words[word] = size;
-    this.words[word + 1] = end - start;
+    this.words[word + 1] = length;
     this.words[word + 2] = count;
+    this.words[word + 3] = segment;
     this.doubles[double] = firstNumber;
     this.doubles[double + 1] = receivedAt;
     this.doubles[double + 2] = source;
-    bytes.copy(this.bytes, offset + HEADER, start, end);
+    this.doubles[double + 3] = offset;
     this.#messages += count;
-    this.#payload += end - start;
+    this.#payload += length;
     this.#written += size;
     this.counters[MESSAGES] = this.#messages;
     this.counters[PAYLOAD] = this.#payload;
     this.share(WRITTEN, WHOLE_WRITTEN, this.#written);
     // Twice the capacity behind is behind the reader in any case.
     if (this.#written - this.#restart > RESTART_AGE) this.#restartAt(this.#written - 2 * this.capacity);
+  }
+
+  /** Wakes the reader if it sleeps. To be called after each block that it can have, wherever that is. */
+  wakeReader(): void {
     if (Atomics.load(this.control, IDLE) !== 0 && Atomics.exchange(this.control, IDLE, 0) !== 0) this.#wake();
-    return true;
   }
 
   /** Moves to where `size` bytes fit in one piece, or answers false and moves nothing. */
-  #reserve(size: number): boolean {
+  #reserve(size: number, most: number): boolean {
     if (size > this.capacity) return false;
     const unreleased = this.ahead(this.#written, RELEASED);
     const offset = this.#written % this.capacity;
@@ -186,7 +225,9 @@ export class RingWriter extends Ring {
       this.#restartAt(this.#written);
       return true;
     }
-    const free = this.capacity - Math.min(unreleased, this.#written - this.#restart);
+    const used = Math.min(unreleased, this.#written - this.#restart);
+    if (used + size > most) return false;
+    const free = this.capacity - used;
     if (size <= tail) return size <= free;
     if (tail + size > free) return false;
     this.words[offset / 4] = 0;
@@ -204,6 +245,7 @@ export class RingWriter extends Ring {
 export class RingReader extends Ring {
   #position: number;
   #end = 0;
+  #length = 0;
   #payload = 0;
   readonly #onRoom: () => void;
   readonly #block: Block;
@@ -221,31 +263,45 @@ export class RingReader extends Ring {
     return this.writtenBytes - this.#payload;
   }
 
+  /** The number of the next block's first message; 0 when there is none. */
+  peek(): number {
+    const unread = this.behind(this.#position, WRITTEN);
+    if (unread === 0) return 0;
+    const position = this.#locate(unread);
+    return this.doubles[(position % this.capacity) / 8 + 2] as number;
+  }
+
   /** The next block, or nothing. The object is reused. */
   read(): Block | undefined {
     if (this.#end !== 0) throw new Error("the block read last was not released");
     const unread = this.behind(this.#position, WRITTEN);
     if (unread === 0) return undefined;
-    let position = this.#position;
-    const restart = this.behind(position, RESTART);
-    if (restart < unread) position += restart;
-    let offset = position % this.capacity;
-    if (this.words[offset / 4] === 0) {
-      position += this.capacity - offset;
-      offset = 0;
-    }
+    const position = this.#locate(unread);
+    const offset = position % this.capacity;
     const word = offset / 4;
     const double = offset / 8 + 2;
     const block = this.#block;
+    this.#length = this.words[word + 1] as number;
     block.count = this.words[word + 2] as number;
     block.live = block.count;
+    block.segment = this.words[word + 3] as number;
     block.firstNumber = this.doubles[double] as number;
     block.receivedAt = this.doubles[double + 1] as number;
     block.source = this.doubles[double + 2] as number;
+    block.offset = this.doubles[double + 3] as number;
     block.start = offset + HEADER;
-    block.end = block.start + (this.words[word + 1] as number);
+    block.end = block.start + this.#length;
     this.#end = position + (this.words[word] as number);
     return block;
+  }
+
+  /** Where the next block is. */
+  #locate(unread: number): number {
+    let position = this.#position;
+    const restart = this.behind(position, RESTART);
+    if (restart < unread) position += restart;
+    const offset = position % this.capacity;
+    return this.words[offset / 4] === 0 ? position + this.capacity - offset : position;
   }
 
   /** Has the writer wake this thread once when it appends. False when there is a block already. */
@@ -256,10 +312,15 @@ export class RingReader extends Ring {
     return false;
   }
 
+  /** It does not sleep after all. */
+  stayAwake(): void {
+    Atomics.store(this.control, IDLE, 0);
+  }
+
   /** Gives back the memory of the block read last. */
   release(): void {
     if (this.#end === 0) throw new Error("no block was read");
-    this.#payload += this.#block.end - this.#block.start;
+    this.#payload += this.#length;
     this.#position = this.#end;
     this.#end = 0;
     this.share(RELEASED, WHOLE_RELEASED, this.#position);

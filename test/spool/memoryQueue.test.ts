@@ -59,7 +59,7 @@ test("messages settled in any order leave nothing unsettled", () => {
 });
 
 test("a full queue takes nothing, numbers nothing, and says when there is room", () => {
-  const queue = new MemoryQueue(240);
+  const queue = new MemoryQueue(256);
   const writer = openMemoryQueueWriter(queue.memory, () => {});
   let rooms = 0;
   queue.onRoom(() => rooms++);
