@@ -239,10 +239,3 @@ function logQueue(
     bytesWaiting: 0,
   };
 }
-
-/** The numbers as an array. */
-export function listed(numbers: MessageNumbers): number[] {
-  const list: number[] = [];
-  numbers.forEach((number) => void list.push(number));
-  return list;
-}
