@@ -13,7 +13,6 @@ import { emptyBlock } from "../../src/spool/block.ts";
 import { type Files, nodeFiles } from "../../src/spool/files.ts";
 import { Journal, type JournalEntry } from "../../src/spool/journal.ts";
 import { replayJournal } from "../../src/spool/journalReplay.ts";
-import type { MessageNumbers } from "../../src/spool/numbers.ts";
 import type { QueueReader } from "../../src/spool/queue.ts";
 import { frameOf, quickSettings, type TestMessage } from "./testPipeline.ts";
 
