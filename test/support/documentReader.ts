@@ -4,6 +4,8 @@ import { crc32 } from "node:zlib";
 
 export interface ReadMessage {
   number: number;
+  /** Where its block begins in the segment's file. */
+  offset: number;
   topic: string;
   value: string;
   source: number;
@@ -77,13 +79,13 @@ function readSegment(bytes: Buffer, below: number): ReadSegment | undefined {
       break;
     }
     if (int64(bytes, at + 24) >= below) break;
-    segment.messages.push(...readBlock(bytes.subarray(at, end)));
+    segment.messages.push(...readBlock(bytes.subarray(at, end), at));
     at = end;
   }
   return segment;
 }
 
-function readBlock(block: Buffer): ReadMessage[] {
+function readBlock(block: Buffer, offset: number): ReadMessage[] {
   const count = block.readUInt32BE(16);
   const first = int64(block, 24);
   let numbers = Array.from({ length: count }, (_, index) => first + index);
@@ -101,6 +103,7 @@ function readBlock(block: Buffer): ReadMessage[] {
     const valueAt = topicEnd + 12 + frame.readInt32BE(topicEnd + 8) + 4;
     return {
       number,
+      offset,
       topic: frame.toString("latin1", topicAt + 2, topicEnd),
       value: frame.toString("latin1", valueAt),
       source: block.readUInt32BE(20),
@@ -290,14 +293,14 @@ function replay(body: Fields, open: Map<string, ReadBatch>, journal: ReadJournal
   if (kind === 1 || kind === 2) {
     const batch = readBatch(body, topic, partition);
     const isOther = String(before?.numbers) !== String(batch.numbers);
-    const ends = new Map<number, boolean>();
-    for (let count = kind === 1 ? body.uint(1) : 0; count > 0; count--) ends.set(body.int64(), body.uint(1) === 1);
-    if (before !== undefined && isOther && ends.get(before.numbers[0] as number) === true)
-      journal.delivered.push(before);
+    const ends: [number, number][] = [];
+    for (let count = kind === 1 ? body.uint(1) : 0; count > 0; count--) ends.push([body.int64(), body.uint(1)]);
+    const end = ends.find(([first]) => first === before?.numbers[0]);
+    if (before !== undefined && isOther && end?.[1] === 1) journal.delivered.push(before);
     open.set(key, batch);
   } else {
+    if (before === undefined || before.numbers[0] !== body.int64()) return;
     open.delete(key);
-    if (before === undefined) return;
     if (kind === 3) journal.delivered.push(before);
     if (kind === 4) journal.discarded.push({ batch: before, reason: body.text() });
   }
@@ -329,17 +332,31 @@ export function readWaiting(directory: string): { log: ReadMessage[]; held: Reco
       ({ number }) => (number >= from || unsettled.has(number)) && !settled.has(number) && !ended.has(number),
     );
   };
-  const held: Record<string, ReadMessage[]> = {};
-  const moved = new Set<number>();
-  const names = existsSync(`${directory}/held`) ? readdirSync(`${directory}/held`) : [];
-  for (const name of names) {
-    const messages = readLog(`${directory}/held/${name}`).flatMap((segment) => segment.messages);
-    for (const { number } of messages) moved.add(number);
-    held[name] = waiting(
-      messages,
-      checkpoint?.held.find((log) => log.name === name),
+  const known = checkpoint?.held ?? [];
+  const listed = existsSync(`${directory}/held`) ? readdirSync(`${directory}/held`).sort() : [];
+  const logs = [...new Set([...known.map(({ name }) => name), ...listed])].map((name) => {
+    const state = known.find((log) => log.name === name);
+    const segments = readLog(`${directory}/held/${name}`);
+    const head = state?.head ?? { segment: 0, offset: 0 };
+    const behind = segments.flatMap(({ ordinal, messages }) =>
+      messages.filter(({ offset }) => ordinal > head.segment || (ordinal === head.segment && offset >= head.offset)),
     );
+    const messages = segments.flatMap((segment) => segment.messages);
+    return { name, topic: name.split("@")[0], state, messages, since: new Set(behind.map(({ number }) => number)) };
+  });
+  const held: Record<string, ReadMessage[]> = {};
+  for (const [index, log] of logs.entries()) {
+    const movedOn = (number: number) =>
+      logs.some(
+        (other, at) =>
+          at !== index &&
+          other.topic === log.topic &&
+          other.since.has(number) &&
+          (at > index || !log.since.has(number)),
+      );
+    held[log.name] = waiting(log.messages, log.state).filter(({ number }) => !movedOn(number));
   }
+  const moved = new Set(logs.flatMap(({ messages }) => messages.map(({ number }) => number)));
   const log = readLog(`${directory}/log`).flatMap((segment) => segment.messages);
   const main = checkpoint && { ...checkpoint, read: checkpoint.log.read };
   return { log: waiting(log, main).filter(({ number }) => !moved.has(number)), held };
