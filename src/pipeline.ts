@@ -6,7 +6,7 @@ import { Dispatcher } from "./deliver/dispatcher.ts";
 import { FlushWatch } from "./deliver/flushWatch.ts";
 import { Holder, type HolderParts } from "./deliver/hold.ts";
 import { type RestoreParts, restoreBatches } from "./deliver/restore.ts";
-import { type DiscardListener, type HeldSettlement, Settlement } from "./deliver/settlement.ts";
+import { type DiscardListener, Settlement } from "./deliver/settlement.ts";
 import { watchTopics } from "./deliver/topicWatch.ts";
 import { KafkaConnection } from "./kafka/connection.ts";
 import { Ledger } from "./observe/ledger.ts";
@@ -19,6 +19,7 @@ import { MemoryBudget } from "./route/memoryBudget.ts";
 import { Router } from "./route/router.ts";
 import { Topic } from "./route/topic.ts";
 import { TopicTable } from "./route/topicTable.ts";
+import type { HeldLogs } from "./spool/heldLogs.ts";
 import type { QueueReader } from "./spool/queue.ts";
 
 /**
@@ -40,7 +41,7 @@ export interface PipelineParts {
   /** Without one (memory only), a crash forgets what was sent. */
   journal?: DeliveryJournal;
   /** The logs on disk of what cannot be delivered; left out: it is held in memory. */
-  held?: HeldSettlement & { open: BatchSurroundings["openHeld"] };
+  held?: HeldLogs;
   hold?: Pick<HolderParts, "markOf" | "times">;
   /** What an earlier run left. */
   restored?: Pick<RestoreParts, "entries" | "bound" | "fetch"> & { topicsSeen: Iterable<string> };
@@ -139,6 +140,7 @@ export function startPipeline({
     log,
     ...hold,
   });
+  if (held !== undefined) held.reasonOf = (name, partition) => topics.get(name)?.whyApart(partition);
   watchTopics({ cluster, dispatcher, topic: (name) => topics.get(name), drainWaiting, log });
   if (restored !== undefined && journal !== undefined) {
     const topic = (name: string) => topics.find(Buffer.from(name, "latin1"), 0, name.length);

@@ -135,6 +135,12 @@ export class Topic {
     return this.standing.kind === "held" || this.parked !== undefined;
   }
 
+  /** Why what is for it, or for that partition of it, waits apart; undefined: it does not. */
+  whyApart(partition: number | undefined): string | undefined {
+    if (this.standing.kind === "held") return this.standing.reason;
+    return this.parked ?? (partition === undefined ? undefined : this.#known.get(partition)?.parked);
+  }
+
   setStanding(standing: Standing): void {
     const before = this.standing.kind;
     this.standing = standing;

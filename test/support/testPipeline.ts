@@ -4,7 +4,8 @@ import { type DevBroker, type DevBrokerOptions, startDevBroker } from "../../src
 import type { DiscardReason } from "../../src/observe/discards.ts";
 import { heldIn } from "../../src/observe/ledger.ts";
 import { createLogger } from "../../src/observe/log.ts";
-import { type Pipeline, startPipeline } from "../../src/pipeline.ts";
+import { type Pipeline, type PipelineParts, startPipeline } from "../../src/pipeline.ts";
+import type { HeldLogs } from "../../src/spool/heldLogs.ts";
 import { MemoryQueue, openMemoryQueueWriter } from "../../src/spool/memoryQueue.ts";
 import { encodeAnyPartition, encodePartitionKey } from "../../src/wire/frame.ts";
 
@@ -48,6 +49,7 @@ export function quickSettings(): Settings {
 export async function testPipeline(
   change: (settings: Settings) => void = () => {},
   brokerOptions: DevBrokerOptions = {},
+  more: { held?: HeldLogs; hold?: PipelineParts["hold"] } = {},
 ): Promise<TestPipeline> {
   const broker = await startDevBroker(brokerOptions);
   const settings = quickSettings();
@@ -60,7 +62,8 @@ export async function testPipeline(
   const discards: TestPipeline["discards"] = [];
   const onDiscard = (topic: string | undefined, count: number, reason: DiscardReason) =>
     void discards.push({ topic, count, reason });
-  const pipeline = startPipeline({ settings, queue, log, onDiscard });
+  const pipeline = startPipeline({ settings, queue, log, onDiscard, ...more });
+  const unsettled = () => queue.unsettled + (more.held?.unsettled ?? 0);
   const until = async (holds: () => boolean) => {
     while (!holds()) await Bun.sleep(1);
   };
@@ -72,14 +75,14 @@ export async function testPipeline(
       const block = Buffer.concat(messages.map(frameOf));
       return writer.append(1, Date.now(), block, 0, block.length, messages.length) > 0;
     },
-    settled: () => until(() => queue.unsettled === 0),
+    settled: () => until(() => unsettled() === 0),
     until,
     values: (topic = "t", partition) =>
       broker.records(topic, partition).map(({ value }) => value?.toString() ?? "(null)"),
     balance() {
       const { received, delivered, discarded } = pipeline.ledger.total;
       const held = heldIn(pipeline.ledger.total);
-      const agrees = held + (queue.written - queue.taken) === queue.unsettled;
+      const agrees = held + (queue.written - queue.taken) === unsettled();
       return { received, delivered, held, discarded, agrees };
     },
     log: () => text,
