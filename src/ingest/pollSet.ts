@@ -12,10 +12,11 @@ export class PollSet {
     this.#words = new Int32Array(memory.bytes.buffer, memory.bytes.byteOffset + this.offset, slots * 2);
   }
 
-  /** Asks for `events` of `fd`. Errors and hang-ups are told in any case. */
+  /** Asks for `events` of `fd`. Errors and hang-ups are told in any case. What poll has said of it already stays. */
   watch(slot: number, fd: number, events: number): void {
+    const said = this.#words[slot * 2] === fd ? (this.#words[slot * 2 + 1] as number) & 0xffff0000 : 0;
     this.#words[slot * 2] = fd;
-    this.#words[slot * 2 + 1] = events;
+    this.#words[slot * 2 + 1] = said | events;
   }
 
   /** Leaves the slot out of account: poll passes over negative descriptors. */
