@@ -140,6 +140,24 @@ test("a rename is on disk whole or not at all", () => {
   expect(seen.size).toBe(2);
 });
 
+test("names are safe once their directory was synced by its descriptor", async () => {
+  for (let seed = 1; seed <= 10; seed++) {
+    const files = new FakeFiles(seed);
+    files.makeDirectory("/d");
+    files.syncDirectory("/");
+    files.close(files.open("/d/before", "wx+"));
+    files.holdSyncs = true;
+    const sync = files.sync(files.open("/d", "r"));
+    files.close(files.open("/d/meanwhile", "wx+"));
+    files.releaseSyncs();
+    await sync;
+    files.remove("/d/before");
+    files.syncDirectory("/");
+    files.crash("power");
+    expect(files.exists("/d/before") || files.exists("/d/meanwhile")).toBe(true);
+  }
+});
+
 test("it dies within the call it is told to, and does nothing more", () => {
   const files = new FakeFiles(5);
   files.put("/d/f", Buffer.from(""));

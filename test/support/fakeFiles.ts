@@ -47,6 +47,8 @@ interface Failure {
 interface Handle {
   path: string;
   inode: FakeInode;
+  /** What is open is a directory, for a sync; `inode` is an empty one then. */
+  directory?: FakeDirectory;
   writable: boolean;
 }
 
@@ -149,14 +151,19 @@ export class FakeFiles implements Files {
     const makes = node === undefined && flags.startsWith("w");
     this.#check("open", path, makes || (flags === "w+" && node !== undefined));
     if (flags !== "r" && this.readOnly) throw errorOf("EROFS", "open", path);
-    if (node instanceof FakeDirectory && flags !== "wx+") throw errorOf("EISDIR", "open", path);
+    if (node instanceof FakeDirectory && (flags === "r+" || flags === "w+")) throw errorOf("EISDIR", "open", path);
     if (node !== undefined && flags === "wx+") throw errorOf("EEXIST", "open", path);
     if (makes) {
       if (this.#happens("noSpace") || this.used >= this.capacity) throw errorOf("ENOSPC", "open", path);
       node = new FakeInode();
       directory.set(name, node);
     }
-    if (!(node instanceof FakeInode)) throw errorOf("ENOENT", "open", path);
+    if (node instanceof FakeDirectory) {
+      const fd = this.#nextFd++;
+      this.#handles.set(fd, { path, inode: new FakeInode(), directory: node, writable: false });
+      return fd;
+    }
+    if (node === undefined) throw errorOf("ENOENT", "open", path);
     if (flags === "w+") node.truncate(0);
     const fd = this.#nextFd++;
     this.#handles.set(fd, { path, inode: node, writable: flags !== "r" });
@@ -170,7 +177,8 @@ export class FakeFiles implements Files {
   }
 
   read(fd: number, bytes: Buffer, start: number, end: number, position: number): number {
-    const { inode, path } = this.#handle(fd, "read");
+    const { inode, path, directory } = this.#handle(fd, "read");
+    if (directory !== undefined) throw errorOf("EISDIR", "read", path);
     this.#check("read", path, false);
     if (this.#happens("readError")) throw errorOf("EIO", "read", path);
     return inode.read(bytes, start, this.#happens("shortRead") ? this.#between(start + 1, end) : end, position);
@@ -304,7 +312,7 @@ export class FakeFiles implements Files {
   }
 
   #beginSync(fd: number, call: "sync" | "syncNow", done: (error: Error | undefined) => void): () => void {
-    const { inode, path } = this.#handle(fd, call);
+    const { inode, path, directory } = this.#handle(fd, call);
     let failure: Error | undefined;
     try {
       this.#check(call, path, true);
@@ -313,8 +321,10 @@ export class FakeFiles implements Files {
       failure = error as Error;
     }
     if (this.dead) return () => done(failure);
+    const endOfDirectory = directory?.beginSync();
     const job = inode.beginSync();
     return () => {
+      if (!this.dead && failure === undefined) endOfDirectory?.();
       if (!this.dead) inode.endSync(job, failure === undefined ? "arrived" : "lost");
       done(this.dead ? errorOf("EIO", call, path, "the process is dead") : failure);
     };

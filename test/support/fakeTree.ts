@@ -37,8 +37,16 @@ export class FakeDirectory {
   }
 
   sync(): void {
-    for (const change of this.#changes) FakeDirectory.#apply(change);
-    this.#changes = [];
+    this.beginSync()();
+  }
+
+  /** The changes so far are on their way to the disk. Answers what is to be called when they are there. */
+  beginSync(): () => void {
+    const changes = [...this.#changes];
+    return () => {
+      for (const change of changes) FakeDirectory.#apply(change);
+      this.#changes = this.#changes.filter(({ done }) => !done);
+    };
   }
 
   /** The first of the changes that were not synced may be there, none of those behind them; and so on below. */
