@@ -1,15 +1,16 @@
 // What is said to the daemon, and what it answers: a pure core that knows no sockets and no clock.
 import {
   encodeResume,
-  encodeSync,
   ReceiptStatus,
   type Reply,
   type ResumeReply,
   SyncLevel,
   type SyncReply,
 } from "../wire/receipts.ts";
+import { Account } from "./account.ts";
 import type { Fate } from "./ending.ts";
 import type { Outbox } from "./outbox.ts";
+import { type Asked, Receipts } from "./receipts.ts";
 import { ReplyReader } from "./replies.ts";
 import { Session } from "./session.ts";
 
@@ -40,11 +41,6 @@ export type Inability = "mute" | "refused";
  */
 type Standing = "closed" | "asking" | "session" | "plain";
 
-/** A receipt is asked for after so many bytes (when a chunk ends), or when all is sent and this long (ms) passed. */
-const RECEIPT_BYTES = 512 * 1024;
-const RECEIPT_AFTER = 50;
-/** Receipts on their way. Those that cost a write to disk, or a wait for Kafka, are asked for one by one. */
-const MOST_RECEIPTS = 32;
 /** How long (ms) a daemon has for its first answer once it read the question: it knows none, being older. */
 const ANSWER_WITHIN = 10_000;
 /** When it took a whole window full, or everything there was. */
@@ -59,13 +55,7 @@ export class Conversation {
   bytes: Buffer;
   start = 0;
   stop = 0;
-  /** Lines of which nobody can say what became of them. */
-  uncertain = 0;
-  /** Lines that a daemon took, but that are not known to have reached the level. */
-  short = 0;
-  /** Lines that receipts said were discarded; `someDiscarded` although no receipt had a number. */
-  discarded = 0;
-  someDiscarded = false;
+  readonly account: Account;
   /** The level cannot be had, and nothing was sent. */
   refusal: Inability | undefined;
 
@@ -77,51 +67,46 @@ export class Conversation {
   #questionEnd = 0;
   #standing: Standing = "closed";
   #session: Session;
-  #replies = new ReplyReader();
   /** A daemon that ended in good order took every line before this one. */
   #sure = 0;
-  /** Lines before this one reached the level, or are counted in `uncertain` or `short`. */
-  #settled = 0;
+  /** Nothing more comes; "now": what was sent need not get further than it is safe. */
+  #ending: "not yet" | "soon" | "now" = "not yet";
 
-  // Of the present connection:
+  // Of the present connection, or the last:
+  #replies = new ReplyReader();
+  #receipts: Receipts;
   #sentBefore = 0;
   #baseBefore = 0;
-  /** It answers Syncs. */
+  /** It answers. */
   #answers = false;
+  /** When it had read the question, when it last took lines, and how many bytes. */
   #readAt = Number.POSITIVE_INFINITY;
   #tookAt = 0;
   #taken = 0;
   #tookLines = false;
-  /** Bytes and since when, of what no receipt was asked for; and before which line it was. */
-  #unasked = 0;
-  #unaskedSince = 0;
-  #askedTo = 0;
-  #askedLast = -1;
-  #outstanding = 0;
-  #discardedHere = 0;
-
-  /** Nothing more comes; "now": what was sent need not get further than it is safe. */
-  #ending: "not yet" | "soon" | "now" = "not yet";
 
   constructor(options: ConversationOptions) {
+    const { outbox, strict, events, name } = options;
     this.#options = options;
-    this.#outbox = options.outbox;
+    this.#outbox = outbox;
     this.bytes = this.#question;
-    this.#session = new Session(options.name(), 0);
+    this.account = new Account(strict, (count) => events.lost(count));
+    this.#session = new Session(name(), 0);
+    this.#receipts = new Receipts(outbox, 0);
   }
 
   /** A connection stands. */
   opened(now: number): void {
     const { level } = this.#options;
-    this.#sentBefore = this.#askedTo = this.#outbox.sent();
-    this.#replies = new ReplyReader();
-    this.#answers = this.#tookLines = false;
+    this.#sentBefore = this.#outbox.sent();
     this.#baseBefore = this.#outbox.base;
-    this.#tookAt = now;
+    this.#replies = new ReplyReader();
+    this.#receipts = new Receipts(this.#outbox, this.#sentBefore);
+    this.account.opened();
+    this.#answers = this.#tookLines = false;
     this.#readAt = Number.POSITIVE_INFINITY;
-    this.#questionStart = this.#questionEnd = 0;
-    this.#taken = this.#unasked = this.#outstanding = this.#discardedHere = 0;
-    this.#askedLast = -1;
+    this.#tookAt = now;
+    this.#taken = this.#questionStart = this.#questionEnd = 0;
     this.#outbox.keeping = level !== 0;
     this.#standing = level === 0 ? "plain" : "asking";
     if (level !== 0) this.#ask(encodeResume(this.#session.id));
@@ -131,7 +116,8 @@ export class Conversation {
   next(now: number): boolean {
     if (this.#questionStart === this.#questionEnd) {
       if ((this.#standing === "asking" && !this.#speaks) || this.refusal !== undefined) return false;
-      this.#askForReceipts(now);
+      const question = this.#receipts.question(this.#asked, this.#ending !== "not yet", now);
+      if (question !== undefined) this.#ask(question);
     }
     if (this.#questionStart < this.#questionEnd) {
       this.bytes = this.#question;
@@ -153,10 +139,9 @@ export class Conversation {
       this.#questionStart += count;
       return;
     }
-    if (this.#unasked === 0) this.#unaskedSince = now;
-    this.#unasked += count;
     this.#tookAt = now;
     this.#tookLines = true;
+    this.#receipts.sent(count, now);
     this.#outbox.took(count);
   }
 
@@ -165,7 +150,10 @@ export class Conversation {
     this.#replies.push(bytes, start, end, (reply) => this.#understand(reply));
   }
 
-  /** It is being asked and has not answered: whether it `hasRead` all we sent, and whether it makes the reading wait. */
+  /**
+   * While it is asked and has not answered. `hasRead`: whether it read all that was sent; `full`: it has to have read the
+   * question if it took all there is, since nothing more is read before it answers.
+   */
   watch(now: number, hasRead: () => boolean, full: boolean): void {
     if (this.#standing !== "asking") return;
     if (this.#readAt > now && (this.#taken > KERNEL_KEEPS || hasRead())) this.#readAt = now;
@@ -176,10 +164,7 @@ export class Conversation {
 
   /** How long (ms) until something is to be done that nobody outside asks for. */
   due(now: number): number {
-    if (this.#standing === "asking") return this.#partsAt - now;
-    const asks = this.#level !== 0 && this.#outstanding < this.#mostReceipts;
-    if (!asks || !this.#outbox.empty || this.#outbox.written <= this.#askedTo) return Number.POSITIVE_INFINITY;
-    return this.#unaskedSince + RECEIPT_AFTER - now;
+    return this.#standing === "asking" ? this.#partsAt - now : this.#receipts.due(this.#asked, now);
   }
 
   /** Nothing more will be written. `hurry`: it was told to stop. */
@@ -191,7 +176,7 @@ export class Conversation {
   get settled(): boolean {
     const { empty, written, base } = this.#outbox;
     const kept = this.#options.strict || this.#sure < written ? base : written;
-    return empty && kept === written && (this.#hasEnough || this.#settled >= written);
+    return empty && kept === written && (this.#isEnough || this.account.settled >= written);
   }
 
   /** After `finish`: the way to learn more is to say goodbye. */
@@ -203,22 +188,20 @@ export class Conversation {
   /** The connection is over, and so it ended. */
   closed(fate: Fate): void {
     const standing = this.#standing;
+    const isTaken = fate === "taken";
     this.#standing = "closed";
     this.#outbox.rewind();
     const sent = this.#outbox.sent();
-    const sentHere = sent - this.#sentBefore;
-    this.#discardedHere = 0;
     // A daemon that was asked, and waited for, had nothing of what came before it.
     const waited = standing === "asking" && this.#outbox.base < this.#sentBefore;
-    if (fate === "taken" && !waited) this.#sure = sent;
-    if (standing === "plain") {
-      this.#writeOff(sent, fate === "taken");
-      this.#begin();
-    } else if (standing === "asking" && fate === "taken" && sentHere > 0) {
-      // It may know no sessions, and none is needed: all of it was taken.
-      this.#writeOff(sent, true);
-      this.#begin();
-    }
+    if (isTaken && !waited) this.#sure = sent;
+    // A session that nobody has answered for is not needed when all of it was taken.
+    if (standing !== "plain" && (standing !== "asking" || !isTaken || sent === this.#sentBefore)) return;
+    if (isTaken) this.account.settle(sent, false);
+    else this.account.forget(sent);
+    // The next connection is of a new session: no line of this one may be needed again.
+    this.#outbox.release(sent);
+    this.#session = new Session(this.#options.name(), sent);
   }
 
   /** On this connection, or the last: whether lines were given to the daemon, and whether it said that it has some. */
@@ -226,13 +209,14 @@ export class Conversation {
     return this.#tookLines;
   }
   get gained(): boolean {
-    return this.#outbox.base > this.#baseBefore && this.#outbox.keeping;
+    return this.#outbox.keeping && this.#outbox.base > this.#baseBefore;
   }
 
   /** Lines of which nobody could say what became of them, if it ended now. */
   get unknown(): number {
-    if (!this.#outbox.keeping) return this.uncertain;
-    return this.uncertain + Math.max(0, this.#outbox.sent() - Math.max(this.#outbox.base, this.#sure));
+    const { keeping, base } = this.#outbox;
+    const open = keeping ? this.#outbox.sent() - Math.max(base, this.#sure) : 0;
+    return this.account.uncertain + Math.max(0, open);
   }
 
   /** Lines may be sent before the daemon has answered: its position is known, and less than a session will do. */
@@ -240,19 +224,17 @@ export class Conversation {
     return !this.#options.strict && this.#outbox.base >= this.#sentBefore;
   }
 
-  /** The level of the receipts that let go of lines; 0: none are to be had. */
-  get #level(): SyncLevel | 0 {
+  /** What receipts are to be had, and are of use. */
+  get #asked(): Asked {
     const { level } = this.#options;
-    if (this.#standing === "session") return level === SyncLevel.Synced ? level : SyncLevel.Spooled;
-    return this.#standing === "plain" && this.#answers && level === SyncLevel.Delivered ? level : 0;
-  }
-
-  get #mostReceipts(): number {
-    return this.#level === SyncLevel.Spooled ? MOST_RECEIPTS : 1;
+    if (this.#standing === "plain") return this.#answers && level === SyncLevel.Delivered ? DELIVERED : NOTHING;
+    if (this.#standing !== "session") return NOTHING;
+    if (level === SyncLevel.Synced) return SYNCED;
+    return this.#isEnough ? SPOOLED : SPOOLED_FIRST;
   }
 
   /** A line that is let go of has come as far as it must. */
-  get #hasEnough(): boolean {
+  get #isEnough(): boolean {
     return this.#options.level !== SyncLevel.Delivered || this.#ending === "now";
   }
 
@@ -265,24 +247,6 @@ export class Conversation {
     this.#question.set(frame);
     this.#questionStart = 0;
     this.#questionEnd = frame.length;
-  }
-
-  #askForReceipts(now: number): void {
-    const level = this.#level;
-    const edge = level === 0 ? -1 : this.#outbox.edge;
-    if (edge < 0) return;
-    const last = this.#ending !== "not yet" && this.#outbox.empty;
-    if (edge > this.#askedTo) {
-      const isTime = last || (this.#outbox.empty && now - this.#unaskedSince >= RECEIPT_AFTER);
-      if ((!isTime && this.#unasked < RECEIPT_BYTES) || this.#outstanding >= this.#mostReceipts) return;
-      this.#askedTo = edge;
-      this.#unasked = 0;
-      this.#outstanding++;
-      this.#ask(encodeSync(level, edge));
-    } else if (last && level === SyncLevel.Spooled && !this.#hasEnough && this.#askedLast !== edge) {
-      this.#askedLast = edge;
-      this.#ask(encodeSync(SyncLevel.Delivered, edge));
-    }
   }
 
   #understand(reply: Reply): void {
@@ -299,31 +263,26 @@ export class Conversation {
     }
     const speaks = this.#speaks;
     this.#standing = "session";
+    const { level } = this.#options;
     const { next, lost } = this.#session.resume(reply.position, this.#outbox.base, this.#sentBefore, this.#sure);
     // The position does not say what is synced: what is kept for that is kept on.
-    const { level } = this.#options;
     if (level !== SyncLevel.Synced || lost > 0) this.#outbox.release(next);
-    if (level === SyncLevel.Spooled || lost > 0) this.#settled = Math.max(this.#settled, next);
-    this.#askedTo = this.#outbox.base;
+    if (level === SyncLevel.Spooled || lost > 0) this.account.settle(next, true);
+    this.#receipts.from(this.#outbox.base);
     if (!speaks) this.#outbox.rewind(next);
-    this.#lose(lost);
+    this.account.lose(lost);
   }
 
-  #receipt({ level, token, status, discarded }: SyncReply): void {
-    const to = Number(token);
-    if (to > this.#askedTo) return;
-    this.discarded += Math.max(0, discarded - this.#discardedHere);
-    this.#discardedHere = Math.max(discarded, this.#discardedHere);
-    if (status === ReceiptStatus.SomeDiscarded) this.someDiscarded = true;
-    if (level === this.#level) this.#outstanding--;
-    // It stops: it is asked again when it is back, or the next one is.
-    if (status === ReceiptStatus.Stopping) return;
-    const reached = status !== ReceiptStatus.Unavailable;
-    if (level === this.#options.level && to > this.#settled) {
-      if (!reached && this.#options.strict) this.short += to - this.#settled;
-      this.#settled = to;
-    }
-    if (this.#standing !== "session" || level !== this.#level) return;
+  #receipt(reply: SyncReply): void {
+    const to = Number(reply.token);
+    const ofLevel = reply.level === this.#asked.level;
+    if (!this.#receipts.answered(to, ofLevel)) return;
+    this.account.hear(reply);
+    // It stops: the next daemon is asked again.
+    if (reply.status === ReceiptStatus.Stopping) return;
+    const reached = reply.status !== ReceiptStatus.Unavailable;
+    if (reply.level === this.#options.level) this.account.settle(to, reached);
+    if (this.#standing !== "session" || !ofLevel) return;
     if (reached) this.#session.vouch(to);
     this.#outbox.release(to);
   }
@@ -337,31 +296,17 @@ export class Conversation {
       this.refusal = why;
       return;
     }
-    this.#writeOff(Math.min(this.#sentBefore, Math.max(this.#outbox.base, this.#sure)), true);
-    this.#writeOff(this.#sentBefore, false);
+    this.account.settle(Math.min(this.#sentBefore, Math.max(this.#outbox.base, this.#sure)), false);
+    this.account.forget(this.#sentBefore);
     this.#outbox.keeping = false;
     this.#outbox.release(this.#outbox.sent());
     if (!enough || why === "mute") events.unable(why);
   }
-
-  /** Of the lines before `to`, those that have not come as far as they must will never be known to have. */
-  #writeOff(to: number, taken: boolean): void {
-    const count = to - Math.min(to, this.#settled);
-    if (!taken) this.#lose(count);
-    else if (this.#options.strict) this.short += count;
-    this.#settled = Math.max(this.#settled, to);
-  }
-
-  #lose(count: number): void {
-    if (count <= 0) return;
-    this.uncertain += count;
-    this.#options.events.lost(count);
-  }
-
-  /** The next connection is of a new session: no line of this one may be needed again. */
-  #begin(): void {
-    const sent = this.#outbox.sent();
-    this.#outbox.release(sent);
-    this.#session = new Session(this.#options.name(), sent);
-  }
 }
+
+const NOTHING: Asked = { level: 0, last: 0 };
+const SPOOLED: Asked = { level: SyncLevel.Spooled, last: 0 };
+/** Lines are let go of when they are spooled, but that is not enough. */
+const SPOOLED_FIRST: Asked = { level: SyncLevel.Spooled, last: SyncLevel.Delivered };
+const SYNCED: Asked = { level: SyncLevel.Synced, last: 0 };
+const DELIVERED: Asked = { level: SyncLevel.Delivered, last: 0 };

@@ -108,13 +108,15 @@ export class Sender {
 
   get tally(): Tally {
     const lines = this.#outbox.written;
-    const { unknown, short, discarded, someDiscarded } = this.#conversation;
+    const { unknown, account } = this.#conversation;
     return {
       lines,
       bytes: this.#framer.framedBytes,
       unsent: lines - this.#outbox.sent(),
       uncertain: unknown,
-      ...{ short, discarded, someDiscarded },
+      short: account.short,
+      discarded: account.discarded,
+      someDiscarded: account.someDiscarded,
       tooLong: this.#tooLong,
     };
   }
@@ -191,7 +193,7 @@ export class Sender {
       this.#framed = this.#frame();
       if (!this.#outbox.empty) return;
     }
-    conversation.watch(now, () => socket.allRead(), !this.#framed);
+    conversation.watch(now, () => socket.allRead(), !this.#framed && socket.kind === "unix");
     const reading = this.#framed && this.#source.reading;
     if (!reading && this.#source.done && this.#framed && (conversation.settled || conversation.parts(now))) return;
     const timeout = Math.max(0, Math.min(SLICE, Math.ceil(conversation.due(now))));

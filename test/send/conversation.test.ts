@@ -121,7 +121,8 @@ class Wire {
   }
 
   get verdict() {
-    const { settled, unknown, short, discarded, someDiscarded } = this.conversation;
+    const { settled, unknown, account } = this.conversation;
+    const { short, discarded, someDiscarded } = account;
     return { settled, unknown, short, discarded, someDiscarded, lost: this.lost, unable: this.unable };
   }
 
