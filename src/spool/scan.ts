@@ -16,6 +16,8 @@ writeUint32(MAGIC, 0, BLOCK_MAGIC);
 
 /** Bytes read at a time. A larger block gets memory of its own, until the next is read. */
 const CHUNK = 2 ** 20;
+/** A segment that has less left is read with no more memory than this. */
+const SMALL_CHUNK = 2 ** 16;
 /** When a read fails, it is tried again in pieces of this size, so that one bad sector costs no more than its block. */
 const PAGE = 4096;
 
@@ -184,13 +186,21 @@ export class SegmentCursor {
   #load(offset: number, length: number, limit: number): void {
     const known = offset >= this.#start && offset <= this.#start + this.#have;
     if (known && offset + length <= this.#start + this.#have) return;
-    this.#chunk ??= Buffer.allocUnsafeSlow(CHUNK);
-    const window = length <= CHUNK ? this.#chunk : Buffer.allocUnsafeSlow(length);
+    const window = this.#windowOf(length, limit - offset);
     let have = 0;
     if (known) have = this.#window.copy(window, 0, offset - this.#start, this.#have);
     this.#window = window;
     this.#start = offset;
     this.#have = this.#read(window, have, Math.min(window.length, limit - offset), offset + have);
+  }
+
+  /** Memory for `length` bytes at least, and as many more of the `left` ones as are read at a time. */
+  #windowOf(length: number, left: number): Buffer {
+    if (length > CHUNK) return Buffer.allocUnsafeSlow(length);
+    // Most held logs are small, and there may be many of them.
+    const size = Math.min(CHUNK, Math.max(SMALL_CHUNK, left));
+    if (this.#chunk === undefined || this.#chunk.length < size) this.#chunk = Buffer.allocUnsafeSlow(size);
+    return this.#chunk;
   }
 
   #read(window: Buffer, start: number, end: number, position: number): number {
