@@ -1,7 +1,15 @@
 // One client's stream: its descriptor, its parser, and what becomes of what the parser finds.
 import type { Session } from "../spool/sessions.ts";
 import { FrameFault, readInt16 } from "../wire/frame.ts";
-import { encodeResumeReply, isQuestion, ReceiptStatus, SESSION_AT, SESSION_BYTES, SYNC } from "../wire/receipts.ts";
+import {
+  encodeResumeReply,
+  isQuestion,
+  RESUME,
+  RESUME_SIZE,
+  ReceiptStatus,
+  SESSION_AT,
+  SESSION_BYTES,
+} from "../wire/receipts.ts";
 import { Splitter, type SplitterLimits, type SplitterSink } from "../wire/splitter.ts";
 import type { InputSession } from "./inputSession.ts";
 import type { Intake } from "./intake.ts";
@@ -33,6 +41,11 @@ export class Connection implements SplitterSink, Holder, Source, Asking {
   state: "open" | "ended" | "drained" | "doomed" | "closed" = "open";
   /** Bytes that may still be read from it. */
   left = Number.POSITIVE_INFINITY;
+  /**
+   * Of the bytes with which it begins, how many are not read: enough for a Resume, and for no message. They are read whether
+   * or not the queue has room, since a client that hears nothing would take bruce for one that knows no sessions.
+   */
+  greeting = RESUME_SIZE;
   /** What was read and cannot be taken yet. */
   rest: Buffer | undefined;
   /** What it asked, once it has asked anything. */
@@ -98,20 +111,21 @@ export class Connection implements SplitterSink, Holder, Source, Asking {
   }
 
   question(bytes: Buffer, at: number): boolean {
-    if (this.state === "doomed" || !this.mayGoOn) return false;
-    if (readInt16(bytes, at + 4) === SYNC) {
+    if (this.state === "doomed" || this.#around.asker?.room === false) return false;
+    const resumes = readInt16(bytes, at + 4) === RESUME;
+    if (resumes && !this.#begun) {
+      this.#resume(bytes, at + SESSION_AT);
+      return true;
+    }
+    if (!this.mayGoOn) return false;
+    if (!resumes) {
       this.#begun = true;
       this.syncs ??= new Syncs(this.#around, this);
       this.syncs.ask(bytes, at);
       return true;
     }
-    if (!this.#begun) {
-      this.#resume(bytes, at + SESSION_AT);
-      return true;
-    }
     // Which messages would be the session's cannot be said: what comes behind it is not what the client means.
-    const size = SESSION_AT + SESSION_BYTES;
-    this.#rejectQuestion(FrameFault.Malformed, bytes, at, at + size, size);
+    this.#rejectQuestion(FrameFault.Malformed, bytes, at, at + RESUME_SIZE, RESUME_SIZE);
     this.state = "doomed";
     return false;
   }

@@ -187,7 +187,16 @@ export class Connections {
   }
 
   #mayRead(connection: Connection): boolean {
-    return !connection.stalled && this.#partials.mayRead(connection);
+    return (!connection.stalled && this.#partials.mayRead(connection)) || connection.greeting > 0;
+  }
+
+  /** How many bytes may be read from it now. */
+  #most(connection: Connection): number {
+    if (connection.stalled) return connection.greeting;
+    const small =
+      (this.#partials.crowded && connection.held === 0) ||
+      (this.#restBytes > REST_BYTES / 2 && connection.syncs !== undefined);
+    return small ? CROWDED_BYTES : TURN_BYTES;
   }
 
   /** Does what poll has named. */
@@ -210,10 +219,7 @@ export class Connections {
 
   #read(connection: Connection, now: number): void {
     const { libc, memory } = this.#shell;
-    const small =
-      (this.#partials.crowded && connection.held === 0) ||
-      (this.#restBytes > REST_BYTES / 2 && connection.syncs !== undefined);
-    const most = small ? CROWDED_BYTES : TURN_BYTES;
+    const most = this.#most(connection);
     const length =
       connection.left <= 0 ? 0 : libc.recv(connection.fd, memory.address(this.#staging), most, MSG_DONTWAIT);
     if (length < 0) {
@@ -226,6 +232,7 @@ export class Connections {
       return;
     }
     connection.left -= length;
+    connection.greeting = Math.max(0, connection.greeting - length);
     this.#take(connection, this.#staging + length, now);
   }
 

@@ -34,6 +34,11 @@ export class Asker {
     this.socket.write(Buffer.concat(frames));
   }
 
+  /** Resolves when the system has everything. */
+  written(): Promise<void> {
+    return new Promise((resolve) => this.socket.write("", () => resolve()));
+  }
+
   get syncs(): SyncReply[] {
     return this.replies.filter((reply) => reply.kind === "sync");
   }

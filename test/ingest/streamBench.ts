@@ -163,10 +163,10 @@ export class StreamBench {
   }
 
   async client(): Promise<Asker> {
-    const { count } = this.connections;
+    const { accepted } = this.intake.counters;
     const asker = await Asker.open(this.path);
     this.#askers.push(asker);
-    await this.until(() => this.connections.count > count);
+    await this.until(() => this.intake.counters.accepted > accepted);
     return asker;
   }
 
