@@ -2,18 +2,8 @@
 import { type Files, readWhole, writeAll } from "./files.ts";
 import { BLOCK_HEADER, BlockHeader, encodeSegmentHeader, SEGMENT_HEADER, type SegmentHeader } from "./format.ts";
 import { readInt64, readUint32 } from "./integers.ts";
+import { seedOf } from "./seedOf.ts";
 import { INDEX_FOOTER } from "./segmentIndex.ts";
-
-/** The reflected polynomial of zlib's CRC-32 (RFC 1952, section 8); the top byte of each entry is another one. */
-const POLYNOMIAL = 0xedb88320;
-const TABLE = new Int32Array(256);
-const BY_TOP = new Uint8Array(256);
-for (let byte = 0; byte < 256; byte++) {
-  let rest = byte;
-  for (let bit = 0; bit < 8; bit++) rest = rest & 1 ? (rest >>> 1) ^ POLYNOMIAL : rest >>> 1;
-  TABLE[byte] = rest;
-  BY_TOP[rest >>> 24] = byte;
-}
 
 /** What is known of a segment besides what is in it. */
 export interface HeaderHints {
@@ -47,14 +37,14 @@ export function repairHeader(files: Files, path: string, hints: HeaderHints): bo
 
 function headerFor(bytes: Buffer, { ordinal, previousEnd, directoryId }: HeaderHints): SegmentHeader | undefined {
   const block = new BlockHeader();
-  let seed = seedOf(block, bytes, SEGMENT_HEADER);
+  let seed = seedAt(block, bytes, SEGMENT_HEADER);
   let firstNumber = block.firstNumber;
   const createdAt = block.receivedAt;
   if (seed === undefined) {
     const footer = bytes.length - INDEX_FOOTER;
     const index = footer >= SEGMENT_HEADER ? readInt64(bytes, footer) : 0;
     if (!(index >= SEGMENT_HEADER && index < footer)) return undefined;
-    seed = seedOf(block, bytes, index);
+    seed = seedAt(block, bytes, index);
     if (seed === undefined) return undefined;
     firstNumber = (JSON.parse(bytes.toString("utf8", index + BLOCK_HEADER, footer)) as { first: number }).first;
   }
@@ -63,13 +53,8 @@ function headerFor(bytes: Buffer, { ordinal, previousEnd, directoryId }: HeaderH
 }
 
 /** What the block at `at` was summed up with; nothing when none is there that is whole. */
-function seedOf(block: BlockHeader, bytes: Buffer, at: number): number | undefined {
+function seedAt(block: BlockHeader, bytes: Buffer, at: number): number | undefined {
   if (block.read(bytes, at, bytes.length) !== "whole") return undefined;
-  let state = ~readUint32(bytes, at + 8);
-  for (let i = at + BLOCK_HEADER + block.length - 1; i >= at + 12; i--) {
-    const entry = BY_TOP[state >>> 24] as number;
-    state = ((state ^ (TABLE[entry] as number)) << 8) | (entry ^ (bytes[i] as number));
-  }
-  const seed = ~state >>> 0;
+  const seed = seedOf(bytes, at + 12, at + BLOCK_HEADER + block.length, readUint32(bytes, at + 8));
   return block.verifyHeader(bytes, at, seed) ? seed : undefined;
 }

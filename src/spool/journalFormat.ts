@@ -16,6 +16,7 @@ import { crc32 } from "node:zlib";
 import { readInt64, readUint32, writeInt64, writeUint32 } from "./integers.ts";
 import type { EntryEnd, JournalEntry } from "./journal.ts";
 import { MessageNumbers } from "./numbers.ts";
+import { seedOf } from "./seedOf.ts";
 
 export const JOURNAL_HEADER = 64;
 const JOURNAL_VERSION = 1;
@@ -187,6 +188,20 @@ export function decodeEntry(
   } catch {
     return undefined; // a read beyond the end: well summed up, but not written by us
   }
+}
+
+/**
+ * The seed of a file whose header is damaged, as its first entry tells; the second one, or that there is none, says whether
+ * that is right. Nothing when either is damaged as well.
+ */
+export function seedOfEntries(bytes: Buffer): number | undefined {
+  const at = JOURNAL_HEADER;
+  if (bytes.length - at < ENTRY_HEADER || readUint32(bytes, at) !== ENTRY_MAGIC) return undefined;
+  const next = at + ENTRY_HEADER + readUint32(bytes, at + 8);
+  if (next > bytes.length) return undefined;
+  const seed = seedOf(bytes, at + 8, next, readUint32(bytes, at + 4));
+  if (decodeEntry(bytes, at, seed) === undefined) return undefined;
+  return next === bytes.length || decodeEntry(bytes, next, seed) !== undefined ? seed : undefined;
 }
 
 /** Where the next entry may begin, from `from` on; the end when there is no more. */

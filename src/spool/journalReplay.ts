@@ -10,6 +10,7 @@ import {
   JOURNAL_HEADER,
   type JournalHeader,
   type JournalRecord,
+  seedOfEntries,
 } from "./journalFormat.ts";
 
 /** Bytes [from, to) of a file that say nothing. */
@@ -95,15 +96,22 @@ function readJournal(
     return undefined;
   }
   const header = decodeJournalHeader(bytes);
+  const seed = header?.seed ?? seedOfEntries(bytes);
   if (header === undefined) {
-    // A file that a crash left half begun has no header, or none but zeros, and there is nothing in it to miss.
+    // A file that a crash left half begun has no header, or none but zeros: what is in it the one before says, too.
     const begun = bytes.length >= JOURNAL_HEADER && bytes.subarray(0, JOURNAL_HEADER).some((byte) => byte !== 0);
-    if (begun) problems.push({ path, from: 0, to: bytes.length, why: "its header is damaged" });
-    return undefined;
+    if (!begun) return undefined;
+    problems.push({
+      path,
+      from: 0,
+      to: seed === undefined ? bytes.length : JOURNAL_HEADER,
+      why: "its header is damaged",
+    });
   }
+  if (seed === undefined) return undefined;
   let at = JOURNAL_HEADER;
   while (at < bytes.length) {
-    const found = decodeEntry(bytes, at, header.seed);
+    const found = decodeEntry(bytes, at, seed);
     if (found !== undefined) {
       act(found.record);
       at = found.next;
@@ -111,7 +119,7 @@ function readJournal(
     }
     const from = at;
     do at = findEntry(bytes, at + 1);
-    while (at < bytes.length && decodeEntry(bytes, at, header.seed) === undefined);
+    while (at < bytes.length && decodeEntry(bytes, at, seed) === undefined);
     if (at < bytes.length) problems.push({ path, from, to: at, why: "damaged entries" });
   }
   return header;

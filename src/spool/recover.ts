@@ -89,7 +89,6 @@ export function recover(files: Files, path: string, { machineId, repair, log }: 
     if (known === undefined || position > known[0]) sessions.set(session, [position, lastAt]);
   };
 
-  const read = checkpoint?.log.read ?? BEGINNING;
   const found = findSegments({
     ...search,
     directory: paths.log,
@@ -111,7 +110,10 @@ export function recover(files: Files, path: string, { machineId, repair, log }: 
 
   const unsettled = checkpoint?.unsettled ?? new NumberSet();
   const settled = checkpoint?.settled ?? new NumberSet();
-  const main = { read, head: checkpoint?.log.head ?? BEGINNING, unsettled, settled };
+  // Without a checkpoint nobody knows whether the messages before the first segment were settled: it was deleted for that.
+  const beginning = { ...BEGINNING, number: found.segments[0]?.firstNumber ?? 1 };
+  const { read, head } = checkpoint?.log ?? { read: beginning, head: BEGINNING };
+  const main = { read, head, unsettled, settled };
   const changes = assignOwners(files, main, held, facts);
 
   const openEntries = keepWhole(replay.open, facts, changes);

@@ -1,7 +1,7 @@
 // Finds the held logs at a start, and what was moved into them since the checkpoint.
 import { join } from "node:path";
 import type { HeldLogState } from "./checkpoint.ts";
-import type { Files } from "./files.ts";
+import { codeOf, type Files } from "./files.ts";
 import { visitNumbers } from "./heldNumbers.ts";
 import { NumberSet } from "./numberSet.ts";
 import { type FoundSegments, findSegments, type RecoveryProblem } from "./recoverSegments.ts";
@@ -34,14 +34,9 @@ const NOWHERE = { number: 0, segment: 0, offset: 0 };
 export function findHeldLogs(search: HeldSearch): FoundHeld[] {
   const { files, directory, states } = search;
   const names = new Set([...states.map(({ name }) => name), ...files.list(directory)]);
-  return [...names].map((name) => {
+  const logs = [...names].map((name) => {
     const state = states.find((each) => each.name === name) ?? newState(name);
-    const found = findSegments({
-      ...search,
-      directory: join(directory, name),
-      from: undefined,
-      onBlock: () => {},
-    });
+    const found = find(search, join(directory, name));
     const moved = new NumberSet();
     visitNumbers(files, found.segments, state.head, (number) => {
       moved.add(number);
@@ -49,6 +44,20 @@ export function findHeldLogs(search: HeldSearch): FoundHeld[] {
     });
     return { state, found, moved, incomplete: found.incomplete || !isComplete(state, found, moved.size) };
   });
+  // A directory without a segment that no checkpoint knows of says nothing.
+  return logs.filter(({ state, found }) => found.segments.length > 0 || states.includes(state));
+}
+
+function find(search: HeldSearch, directory: string): FoundSegments {
+  try {
+    return findSegments({ ...search, directory, from: undefined, onBlock: () => {} });
+  } catch (error) {
+    if (codeOf(error) === "") throw error;
+    // A stray file, or one directory that the disk does not give: no reason to leave the others alone.
+    const why = error instanceof Error ? error.message : String(error);
+    search.onProblem({ path: directory, from: 0, to: 0, why: `it is no directory that can be read (${why})` });
+    return { segments: [], end: 0, claimedEnd: 0, lastOrdinal: 0, directoryId: undefined, incomplete: true };
+  }
 }
 
 /** Whether there are as many messages as the checkpoint knew of, as far as that shows without reading them. */

@@ -1,4 +1,5 @@
 // Finds the segments of one log at a start: reads headers and indexes, and blocks only where there is no index.
+import { FrameFault, FrameReader } from "../wire/frame.ts";
 import type { LogPosition } from "./checkpoint.ts";
 import { type Files, readAll, writeAll } from "./files.ts";
 import { BLOCK_HEADER, BlockHeader, BlockKind, endOfNumbers, SEGMENT_HEADER, type SegmentHeader } from "./format.ts";
@@ -46,6 +47,9 @@ export interface FoundSegments {
   /** Some file of the log could not be used. */
   incomplete: boolean;
 }
+
+/** Of a damaged end of the log, so much is looked at. */
+const MAX_TAIL = 64 * 1024 * 1024;
 
 /** Throws only what listing the directory throws. */
 export function findSegments(search: SegmentSearch): FoundSegments {
@@ -144,8 +148,11 @@ function scan(search: SegmentSearch, segment: Unsealed, found: FoundSegments): S
     damaged: () => {}, // told of when it is read
   });
   if (result.torn) {
-    found.claimedEnd = Math.max(found.claimedEnd, claimedEnd(files, fd, header, result.end, size));
-    const why = "the end of the log is cut or damaged";
+    found.claimedEnd = Math.max(found.claimedEnd, claimedEnd(files, path, header, result.end, end));
+  }
+  // An index that its footer does not point to is as good as none.
+  if (result.torn || result.sealed) {
+    const why = result.sealed ? "the index is damaged" : "the end of the log is cut or damaged";
     if (!repair || result.unreadable) {
       onProblem({ path, from: result.end, to: size, why });
     } else {
@@ -165,19 +172,37 @@ function scan(search: SegmentSearch, segment: Unsealed, found: FoundSegments): S
 }
 
 /**
- * The number behind the last message of the damaged block at `at`, as far as its header is good; 0 for one that is cut: that
- * was being written when the process ended, and nobody was told that it was there.
+ * The number behind the last message of the damaged block at `at`, behind message `end` - 1, as far as its header is good or
+ * its frames are. 0 for one that is cut: it was being written when the process ended, and nobody was told that it was there.
  */
-function claimedEnd(files: Files, fd: number, { seed }: SegmentHeader, at: number, size: number): number {
-  const bytes = Buffer.alloc(BLOCK_HEADER);
+function claimedEnd(files: Files, path: string, { seed }: SegmentHeader, at: number, end: number): number {
+  const bytes = readTail(files, path, at);
   const block = new BlockHeader();
+  const state = block.read(bytes, 0, bytes.length);
+  if (state === "whole" && block.verifyHeader(bytes, 0, seed))
+    return block.kind === BlockKind.Messages ? block.firstNumber + block.count : 0;
+  if (state === "short" && block.verifyHeader(bytes, 0, seed)) return 0;
+  const frame = new FrameReader();
+  let count = 0;
+  let frameAt = BLOCK_HEADER;
+  for (; frameAt < bytes.length; frameAt += frame.size, count++)
+    if (frame.locate(bytes, frameAt, bytes.length) !== FrameFault.Ok) return 0;
+  return frameAt === bytes.length ? end + count : 0;
+}
+
+/** The file from `at` on, if it is not more than a block may have; else its beginning. */
+function readTail(files: Files, path: string, at: number): Buffer {
   try {
-    if (readAll(files, fd, bytes, 0, BLOCK_HEADER, at) < BLOCK_HEADER) return 0;
+    const fd = files.open(path, "r");
+    try {
+      const bytes = Buffer.allocUnsafeSlow(Math.max(0, Math.min(files.size(fd) - at, MAX_TAIL)));
+      return bytes.subarray(0, readAll(files, fd, bytes, 0, bytes.length, at));
+    } finally {
+      files.close(fd);
+    }
   } catch {
-    return 0;
+    return Buffer.alloc(0);
   }
-  if (block.read(bytes, 0, BLOCK_HEADER) === "bad" || block.kind !== BlockKind.Messages) return 0;
-  return at + block.size <= size && block.verifyHeader(bytes, 0, seed) ? block.firstNumber + block.count : 0;
 }
 
 /** Answers the size of the file with its index, or `size` when it could not be written. */

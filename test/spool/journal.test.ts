@@ -194,7 +194,7 @@ test("a flipped byte costs what that entry alone said, and never makes anything 
   }
 });
 
-test("a damaged header costs the file, and not the others", () => {
+test("a damaged header costs nothing, for the first entry tells the seed", () => {
   const files = new FakeFiles();
   const journal = openJournal(files);
   journal.sending([entryOf("a", 0, [1])]);
@@ -208,7 +208,12 @@ test("a damaged header costs the file, and not the others", () => {
     files.put(path, flipped);
     const found = replayed(files);
     expect(found).toMatchObject({ ends: ["delivered a/0 1"], open: ["a/0 2"], problems: [{ path }] });
+    flipped[JOURNAL_HEADER + 20] = 0xff;
+    files.put(path, flipped);
+    expect(replayed(files)).toMatchObject({ ends: ["delivered a/0 1"], open: ["a/0 2"], problems: [{ path }] });
   }
+  files.put(path, Buffer.from(whole).fill(0, 0, JOURNAL_HEADER));
+  expect(replayed(files).problems).toEqual([]);
 });
 
 test("while the disk fails nothing throws, and when it recovers all of it is in a new file", () => {
