@@ -329,7 +329,7 @@ export function readWaiting(directory: string): { log: ReadMessage[]; held: Reco
     const settled = readSet(state?.settled ?? "");
     const from = state?.read.number ?? 0;
     return messages.filter(
-      ({ number }) => (number >= from || unsettled.has(number)) && !settled.has(number) && !ended.has(number),
+      ({ number }) => (unsettled.has(number) || (number >= from && !settled.has(number))) && !ended.has(number),
     );
   };
   const known = checkpoint?.held ?? [];
