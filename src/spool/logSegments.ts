@@ -64,6 +64,10 @@ export class LogSegments {
     return this.#list;
   }
 
+  pathOf(ordinal: number): string {
+    return `${this.#directory}/${segmentName(ordinal)}`;
+  }
+
   /** The writer has begun this one. It may be known already. */
   add(segment: LogSegment): void {
     const { ordinal, path, firstNumber, previousEnd } = segment;
@@ -92,7 +96,7 @@ export class LogSegments {
   /** Learns of all that the writer has made, up to the one that is being written. Throws a ReadFailure. */
   discover(last: number): void {
     for (let ordinal = this.#discovered + 1; ordinal <= last; ordinal++) {
-      const path = `${this.#directory}/${segmentName(ordinal)}`;
+      const path = this.pathOf(ordinal);
       if (this.at(ordinal) === undefined && this.#files.exists(path)) {
         const opened = this.open({ ordinal, path, firstNumber: 0, previousEnd: 0 });
         if (opened !== undefined) {

@@ -105,6 +105,13 @@ export class Spans {
     return sum;
   }
 
+  /** Ordinals of the segments that have unsettled messages. */
+  pinned(): Set<number> {
+    const ordinals = new Set<number>();
+    for (const { ordinal, unsettled } of this.#segments) if (unsettled > 0) ordinals.add(ordinal);
+    return ordinals;
+  }
+
   readonly #gather = (number: number): void => {
     if (number === this.#runEnd) {
       this.#runEnd++;

@@ -1,0 +1,536 @@
+// The reading side of the queue on disk: from memory while it is close behind the writer, from the files when it lags.
+//
+// What holds:
+// - The ring has some of the blocks, in order. A block that is not in it is in the file. So what comes next is in the ring
+//   if the ring's first block is that, and else it is in the file, up to the ring's first block.
+// - How far the writer is, is looked at before the ring is: whatever was written by then and is not in the ring now,
+//   is in the file.
+import type { Block } from "./block.ts";
+import type { LogPosition } from "./checkpoint.ts";
+import type { Files } from "./files.ts";
+import { BLOCK_HEADER } from "./format.ts";
+import { readInt64 } from "./integers.ts";
+import { createLogControl, LogControl } from "./logControl.ts";
+import { type LogDamage, LogReader, type LostMessages } from "./logReader.ts";
+import { ReadFailure, type SegmentInfo } from "./logSegments.ts";
+import { NumberSet } from "./numberSet.ts";
+import type { MessageNumbers } from "./numbers.ts";
+import type { QueueHooks, QueueLink, QueueOrder, QueueReader, QueueState, SettledHow, WriterMessage } from "./queue.ts";
+import { createRingMemory, RingReader } from "./ring.ts";
+import { openSegment } from "./scan.ts";
+import { readIndex } from "./segmentIndex.ts";
+import { Spans } from "./spans.ts";
+import { LogSync, type SyncMode } from "./sync.ts";
+import { TopicTotals } from "./topicTotals.ts";
+
+/** What a start found of the main log; see recover.ts. */
+export interface LogStart {
+  segments: readonly SegmentInfo[];
+  /** What is to be read next. */
+  read: LogPosition;
+  /** Below `read.number`: taken before the stop, and to be read again. Becomes the queue's own. */
+  again: NumberSet;
+  /** At or above `read.number`: settled before the stop. Becomes the queue's own. */
+  skip: NumberSet;
+  /** The number of the next message. */
+  nextNumber: number;
+  /** Behind the last message found: from there up to `nextNumber` none was ever given. */
+  previousEnd: number;
+  /** Numbers below it may be given to messages. */
+  reserved: number;
+  directoryId: string;
+}
+
+export interface DiskQueueParts {
+  files: Files;
+  /** Where the log's segments are. */
+  directory: string;
+  start: LogStart;
+  /** Bytes between the threads while the disk refuses. */
+  capacity: number;
+  /** Bytes between the threads while it does not. */
+  credit?: number;
+  /** See limits.ts. */
+  segmentSize: number;
+  largestBlock: number;
+  /** Bytes that the log may have on disk, to begin with. */
+  limit: number;
+  sync: SyncMode;
+  /** Messages that are in no file any more; they are settled for the queue, and to be booked. */
+  onLost: (lost: LostMessages) => void;
+  onDamage: (damage: LogDamage) => void;
+  /** The disk refuses ("degraded"), or takes messages again. */
+  onState: (state: QueueState, reason: string) => void;
+  onSyncFailure: (error: unknown) => void;
+  /** A file cannot be read now; it is tried again. */
+  onReadFailure: (failure: ReadFailure) => void;
+  /** The writer waits: for numbers (see `reserve`), or for bytes on disk (see `dropSegments` and `setLimit`). */
+  onFull: () => void;
+}
+
+const CREDIT = 8 << 20;
+/** See LOOK_AGAIN of memoryQueue.ts. Milliseconds. */
+const LOOK_AGAIN = 1;
+/** How often a disk that refuses is tried again. Milliseconds. */
+const RETRY = 1000;
+
+interface KnownSegment {
+  ordinal: number;
+  path: string;
+  firstNumber: number;
+  /** The number behind its last message, once nothing more comes. */
+  end: number;
+  size: number;
+  closed: boolean;
+}
+
+export class DiskQueue implements QueueReader, QueueLink {
+  readonly order: QueueOrder;
+  readonly #parts: DiskQueueParts;
+  readonly #control: LogControl;
+  readonly #ring: RingReader;
+  readonly #reader: LogReader;
+  readonly #spans = new Spans();
+  readonly #sync: LogSync;
+  readonly #known = new Map<number, KnownSegment>();
+  readonly #topics = new TopicTotals((ordinal) => this.#indexOf(ordinal));
+  readonly #session = Buffer.alloc(16);
+  #hooks: QueueHooks | undefined;
+  /** Found at the start and not taken then. */
+  readonly #found: number;
+  /** The first number of this run: connections of messages before it are not those of now. */
+  readonly #firstNumber: number;
+  readonly #bytesFound: number;
+  #bytesDropped = 0;
+  #limit: number;
+  #taken = 0;
+  #lost = 0;
+  #fromRing = false;
+  /** "looking": it will look again by itself. "asleep": the writer has been asked to wake it. */
+  #state: "awake" | "looking" | "asleep" = "awake";
+  /** The writer waits, and what it waits for may be the segment that it writes to. */
+  #full = false;
+  #degradedTimer: ReturnType<typeof setInterval> | undefined;
+  #stopped = false;
+  #onReadable: () => void = () => {};
+  #onRoom: () => void = () => {};
+
+  constructor(parts: DiskQueueParts) {
+    this.#parts = parts;
+    const { files, directory, start } = parts;
+    const { segments, read, again, skip, nextNumber, previousEnd } = start;
+    const memory = createRingMemory(parts.capacity);
+    const last = segments.at(-1);
+    this.#bytesFound = segments.reduce((sum, { size }) => sum + size, 0);
+    this.#limit = parts.limit;
+    this.#firstNumber = nextNumber;
+    const control = createLogControl({
+      head: { number: nextNumber, segment: last?.ordinal ?? 0, offset: last?.size ?? 0 },
+      reserved: start.reserved,
+      limit: parts.limit - this.#bytesFound,
+    });
+    this.order = {
+      kind: "disk",
+      memory,
+      control,
+      directory,
+      segment: parts.segmentSize,
+      largest: parts.largestBlock,
+      credit: parts.credit ?? CREDIT,
+      ordinal: (last?.ordinal ?? 0) + 1,
+      firstNumber: nextNumber,
+      previousEnd,
+      directoryId: start.directoryId,
+    };
+    this.#control = new LogControl(control);
+    this.#ring = new RingReader(memory, () => this.#onRoom());
+    this.#reader = new LogReader({
+      files,
+      directory,
+      segments,
+      at: read,
+      again,
+      skip,
+      unused: { from: previousEnd, to: nextNumber },
+      head: () => this.#control.head(),
+      onDamage: parts.onDamage,
+      onLost: (lost) => this.#lose(lost),
+    });
+    this.#found = again.size + unreadIn(start);
+    for (const segment of segments) {
+      const { ordinal, path, firstNumber, end, size, index } = segment;
+      this.#known.set(ordinal, { ordinal, path, firstNumber, end, size, closed: true });
+      if (index !== undefined && firstNumber >= read.number) this.#topics.add(ordinal, index.topics);
+    }
+    this.#sync = new LogSync({
+      files,
+      directory,
+      control: this.#control,
+      segments: this.#reader.segments,
+      mode: parts.sync,
+      firstOrdinal: (last?.ordinal ?? 0) + 1,
+      onWanted: () => this.#onRoom(),
+      onFailure: parts.onSyncFailure,
+    });
+    this.#sync.start();
+  }
+
+  /** Has the receipts told of what is taken and settled, from now on. */
+  watch(hooks: QueueHooks): void {
+    this.#hooks = hooks;
+    this.#spans.hooks = hooks;
+  }
+
+  read(): Block | undefined {
+    let block: Block | undefined;
+    try {
+      block = this.#next();
+    } catch (error) {
+      if (!(error instanceof ReadFailure)) throw error;
+      this.#parts.onReadFailure(error);
+      this.#lookAgain(RETRY);
+      return undefined;
+    }
+    if (block === undefined) {
+      this.#lookAgain(LOOK_AGAIN);
+      return undefined;
+    }
+    this.#taken += block.live;
+    if (this.#hooks !== undefined) {
+      const source = block.firstNumber < this.#firstNumber ? 0 : block.source;
+      block.receiptAccount = this.#hooks.accountOf(source, block.session);
+    }
+    this.#spans.take(block);
+    return block;
+  }
+
+  release(): void {
+    if (!this.#fromRing) return;
+    this.#fromRing = false;
+    this.#ring.release();
+  }
+
+  settle(numbers: MessageNumbers, how: SettledHow): void {
+    this.#spans.settle(numbers, how);
+    if (this.#full) this.#relieve();
+  }
+
+  onReadable(callback: () => void): void {
+    this.#onReadable = callback;
+  }
+
+  onRoom(callback: () => void): void {
+    this.#onRoom = callback;
+  }
+
+  wake(): void {
+    if (this.#state !== "asleep") return;
+    this.#state = "awake";
+    this.#onReadable();
+  }
+
+  told(message: WriterMessage): void {
+    switch (message.type) {
+      case "opened":
+        this.#learn(message.ordinal, message.firstNumber, message.previousEnd);
+        break;
+      case "closed":
+        this.#closed(message);
+        break;
+      case "state":
+        this.#degraded(message.state === "degraded");
+        this.#parts.onState(message.state, message.reason);
+        break;
+      case "syncWanted":
+        this.#sync.soon();
+        break;
+      case "full":
+        this.#full = true;
+        this.#relieve();
+        if (this.#control.wanted) this.#parts.onFull();
+        break;
+      default:
+        message satisfies never;
+    }
+  }
+
+  /**
+   * Calls back with each of the messages that is in a file, taken or not, ascending; the bytes are valid during the call.
+   * Answers how many those were. Not between `read` and `release`. Throws a ReadFailure.
+   */
+  fetch(numbers: MessageNumbers, visit: (number: number, bytes: Buffer, start: number, end: number) => void): number {
+    return this.#reader.fetch(numbers, visit);
+  }
+
+  get written(): number {
+    return this.#found + this.#control.head().number - this.#firstNumber;
+  }
+
+  get taken(): number {
+    return this.#taken + this.#lost;
+  }
+
+  get settled(): number {
+    return this.#spans.settled + this.#lost;
+  }
+
+  get unread(): number {
+    return this.written - this.taken;
+  }
+
+  get unsettled(): number {
+    return this.written - this.settled;
+  }
+
+  get bytesWaiting(): number {
+    return this.#ring.bytesWaiting;
+  }
+
+  get state(): QueueState {
+    return this.#control.state;
+  }
+
+  // For the checkpoint, which takes them all in one turn.
+
+  /** What is read next, apart from what is read again. */
+  get readPosition(): LogPosition {
+    return { ...this.#reader.position };
+  }
+
+  /** Behind the last block written. */
+  get head(): LogPosition {
+    return { ...this.#control.head() };
+  }
+
+  /** Taken and not settled, with those to be read again. To be encoded at once: it may be the queue's own. */
+  unsettledNumbers(): NumberSet {
+    const { unsettled } = this.#spans;
+    const { again } = this.#reader;
+    if (again.size === 0) return unsettled;
+    const all = new NumberSet();
+    for (const set of [unsettled, again]) set.forEachRange((from, to) => all.addRange(from, to));
+    return all;
+  }
+
+  /** Settled already and not passed by the reader. To be encoded at once. */
+  settledAhead(): NumberSet {
+    return this.#reader.skip;
+  }
+
+  /** Ordinals of those that hold nothing unread or unsettled, as it is now. */
+  segmentsToDelete(): number[] {
+    const { number, again } = this.#reader;
+    const pinned = this.#spans.pinned();
+    const done: number[] = [];
+    for (const { ordinal, firstNumber, end, closed } of this.#known.values()) {
+      if (!closed || end > number || pinned.has(ordinal)) continue;
+      if (again.size > 0 && (again.next(firstNumber) ?? end) < end) continue;
+      done.push(ordinal);
+    }
+    return done;
+  }
+
+  /** Deletes them: a checkpoint that needs nothing of them is safe. One that cannot be deleted is named again later. */
+  dropSegments(ordinals: readonly number[]): void {
+    for (const ordinal of ordinals) {
+      const segment = this.#known.get(ordinal);
+      if (segment === undefined) continue;
+      this.#topics.remove(ordinal);
+      try {
+        this.#parts.files.remove(segment.path);
+      } catch {
+        continue;
+      }
+      this.#reader.drop(ordinal);
+      this.#known.delete(ordinal);
+      this.#bytesDropped += segment.size;
+    }
+    this.setLimit(this.#limit);
+  }
+
+  get segments(): number {
+    return this.#known.size;
+  }
+
+  /** Bytes that the log's files have. */
+  get bytesOnDisk(): number {
+    return this.#bytesFound + this.#control.bytes - this.#bytesDropped;
+  }
+
+  get limit(): number {
+    return this.#limit;
+  }
+
+  /** Bytes that the log's files may have. */
+  setLimit(bytes: number): void {
+    const before = this.#control.limit;
+    this.#limit = bytes;
+    this.#control.limit = bytes - this.#bytesFound + this.#bytesDropped;
+    if (this.#control.limit > before && this.#control.takeWanted()) this.#onRoom();
+  }
+
+  /** Numbers below it are reserved: a checkpoint that says so is safe. */
+  get reserved(): number {
+    return this.#control.reserved;
+  }
+
+  reserve(end: number): void {
+    this.#control.reserved = end;
+    if (this.#control.takeWanted()) this.#onRoom();
+  }
+
+  /** The writer waits: for bytes on disk, or for numbers. */
+  get full(): boolean {
+    return this.#control.wanted;
+  }
+
+  /** Messages by topic in the segments that have an index and are not read yet; "" for topics that were too many. */
+  topicsUnread(): ReadonlyMap<string, number> {
+    return this.#topics.unread(this.#reader.position.segment);
+  }
+
+  /** Milliseconds since everything written was safe from a power cut; failures of fdatasync since the start. */
+  get sync(): { age: number; failures: number } {
+    return { age: this.#sync.age, failures: this.#sync.failures };
+  }
+
+  /** Resolves when what was appended is safe from a power cut, as far as the disk lets it. */
+  syncNow(): Promise<void> {
+    return this.#sync.now();
+  }
+
+  /** Nothing is appended or read any more. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearInterval(this.#degradedTimer);
+    await this.#sync.stop();
+    this.#reader.close();
+  }
+
+  #next(): Block | undefined {
+    const reader = this.#reader;
+    for (;;) {
+      if (reader.again.size > 0) {
+        // Nothing else is read by this call, even if all of those are lost.
+        const block = reader.next(reader.number - 1);
+        if (block !== undefined) return block;
+        continue;
+      }
+      const written = this.#control.head().number;
+      const first = this.#ring.peek();
+      if (first !== 0 && first === reader.number) return this.#takeFromRing();
+      if (reader.number < written) {
+        const block = reader.next(Math.min(written, first === 0 ? written : first) - 1);
+        if (block !== undefined) return block;
+      } else if (first === 0) {
+        return undefined;
+      } else if (first < reader.number) {
+        throw new Error(`message ${first} is in memory behind ${reader.number}, which is to be read next`);
+      }
+    }
+  }
+
+  #takeFromRing(): Block {
+    const block = this.#ring.read() as Block;
+    this.#fromRing = true;
+    const { bytes, start } = block;
+    let bits = 0;
+    for (let at = start + 40; at < start + 56; at++) bits |= bytes[at] as number;
+    block.session = undefined;
+    block.position = 0;
+    if (bits !== 0) {
+      bytes.copy(this.#session, 0, start + 40, start + 56);
+      block.session = this.#session;
+      block.position = readInt64(bytes, start + 56);
+    }
+    block.start = start + BLOCK_HEADER;
+    this.#reader.passed(block);
+    return block;
+  }
+
+  #lose(lost: LostMessages): void {
+    this.#lost += lost.to - lost.from;
+    this.#parts.onLost(lost);
+  }
+
+  #lookAgain(delay: number): void {
+    if (this.#state !== "awake" || this.#stopped) return;
+    this.#state = "looking";
+    setTimeout(() => {
+      if (delay === LOOK_AGAIN && this.#sleep()) {
+        this.#state = "asleep";
+      } else {
+        this.#state = "awake";
+        this.#onReadable();
+      }
+    }, delay);
+  }
+
+  /** Has the writer wake this thread at its next append. False when there is something already. */
+  #sleep(): boolean {
+    if (!this.#ring.sleep()) return false;
+    if (this.#reader.atEnd) return true;
+    this.#ring.stayAwake();
+    return false;
+  }
+
+  #learn(ordinal: number, firstNumber: number, previousEnd: number): void {
+    const { segments } = this.#reader;
+    const path = segments.pathOf(ordinal);
+    segments.add({ ordinal, path, firstNumber, previousEnd });
+    if (this.#known.has(ordinal)) return;
+    this.#known.set(ordinal, { ordinal, path, firstNumber, end: firstNumber, size: 0, closed: false });
+  }
+
+  #closed({ ordinal, end, size, index }: Extract<WriterMessage, { type: "closed" }>): void {
+    const segment = this.#known.get(ordinal);
+    if (segment === undefined) return;
+    Object.assign(segment, { end, size, closed: true });
+    if (index !== undefined) {
+      this.#reader.segments.sealed(ordinal);
+      if (segment.firstNumber >= this.#reader.number) this.#topics.add(ordinal, index.topics);
+    }
+    if (this.#control.rotate === ordinal) this.#control.rotate = 0;
+    if (this.#control.wanted) this.#parts.onFull();
+  }
+
+  /** While it lasts, the writer's thread is woken to try again: it may have nothing to append. */
+  #degraded(yes: boolean): void {
+    clearInterval(this.#degradedTimer);
+    if (yes && !this.#stopped) this.#degradedTimer = setInterval(() => this.#onRoom(), RETRY);
+  }
+
+  /** When the disk is full and all is settled, what is left of it is in the segment that is written to. */
+  #relieve(): void {
+    if (!this.#control.wanted) {
+      this.#full = false;
+      return;
+    }
+    const { segment } = this.#control.head();
+    if (this.unread > 0 || this.#spans.unsettledIn(segment) > 0 || this.#control.rotate === segment) return;
+    if (this.#known.get(segment)?.closed !== false) return;
+    this.#control.rotate = segment;
+    this.#onRoom();
+  }
+
+  #indexOf(ordinal: number): ReadonlyMap<string, number> | undefined {
+    const segment = this.#known.get(ordinal);
+    if (segment === undefined) return undefined;
+    const opened = openSegment(this.#parts.files, segment.path);
+    if ("problem" in opened) return undefined;
+    try {
+      return readIndex(this.#parts.files, opened.fd, opened.header)?.topics;
+    } finally {
+      this.#parts.files.close(opened.fd);
+    }
+  }
+}
+
+/** Messages that were never taken, and are there or lost. */
+function unreadIn({ segments, read, skip, previousEnd }: LogStart): number {
+  if (previousEnd <= read.number) return 0;
+  let unused = 0;
+  for (const { firstNumber, previousEnd: from } of segments)
+    if (firstNumber > read.number) unused += Math.max(0, firstNumber - Math.max(from, read.number));
+  return previousEnd - read.number - unused - skip.countBetween(read.number, previousEnd);
+}

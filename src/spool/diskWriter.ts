@@ -1,0 +1,312 @@
+// The writing side of the log: each block goes to the file first and then to the ring, on the input thread.
+//
+// What holds:
+// - A number is given to the messages of one append only, and published only when the block is in the file, in the ring,
+//   or in both; a block that is not in the ring is in the file.
+// - The ring is filled in the order of numbers, and before the number is published: a reader that sees the number and
+//   not the block in the ring finds it in the file.
+// - A segment that failed is left at once. While the disk refuses, blocks go into the ring alone, and wait when it is full.
+// - `append` never throws, and leaves two views behind for a block; the collector, which counts the shared memory as
+//   garbage-to-be and hardly ever runs by itself on this thread, is run by hand.
+import { codeOf, type Files } from "./files.ts";
+import { BLOCK_HEADER, type BlockFields, BlockKind, SEGMENT_HEADER, writeBlockHeader } from "./format.ts";
+import { LogControl } from "./logControl.ts";
+import type { QueueOrder, QueueState, QueueWriter, SessionMark, WriterMessage } from "./queue.ts";
+import { RingWriter } from "./ring.ts";
+import { SegmentWriter } from "./segmentWriter.ts";
+
+export interface DiskWriterParts {
+  order: Extract<QueueOrder, { kind: "disk" }>;
+  files: Files;
+  wake: () => void;
+  tell: (message: WriterMessage) => void;
+  /** Milliseconds, monotonic. */
+  clock: () => number;
+  /** Collects the garbage of this thread. */
+  collect: () => void;
+}
+
+/** How long a disk that refused is left alone before it is tried again. Milliseconds. */
+const RETRY = 1000;
+/** Blocks between two collections, each of which takes 2 ms (measured): 0.1 µs a block, and at most 4 MB of garbage. */
+const COLLECT_EVERY = 20_000;
+/** A scratch buffer larger than this is not kept. */
+const KEEP_SCRATCH = 1 << 20;
+/** Names that exist although nothing told of them are passed over, so many at once. */
+const NAMES = 16;
+
+export class DiskWriter implements QueueWriter {
+  readonly largest: number;
+  readonly #parts: DiskWriterParts;
+  readonly #control: LogControl;
+  readonly #ring: RingWriter;
+  readonly #fields: BlockFields = {
+    kind: BlockKind.Messages,
+    count: 0,
+    source: 0,
+    firstNumber: 0,
+    receivedAt: 0,
+    session: undefined,
+    position: 0,
+  };
+  #segment: SegmentWriter | undefined;
+  #ordinal: number;
+  #next: number;
+  #previousEnd: number;
+  /** Where the last block in a file ends. */
+  #headSegment: number;
+  #headOffset: number;
+  #state: Exclude<QueueState, "memory"> = "disk";
+  #retryAt = 0;
+  /** A segment was begun in this run. */
+  #begun = false;
+  /** Messages [from, to) that were in memory alone, since the disk refused last; perhaps some between that were not. */
+  #aloneFrom = 0;
+  #aloneTo = 0;
+  #scratch: Buffer = Buffer.alloc(0);
+  #bytes: number;
+  #blocks = 0;
+
+  constructor(parts: DiskWriterParts) {
+    const { order } = parts;
+    this.#parts = parts;
+    this.#control = new LogControl(order.control);
+    this.#ring = new RingWriter(order.memory, parts.wake);
+    this.largest = Math.min(order.largest, this.#ring.largest - BLOCK_HEADER);
+    this.#ordinal = order.ordinal;
+    this.#next = order.firstNumber;
+    this.#previousEnd = order.previousEnd;
+    const head = this.#control.head();
+    this.#headSegment = head.segment;
+    this.#headOffset = head.offset;
+    this.#bytes = this.#control.bytes;
+  }
+
+  get lastNumber(): number {
+    return this.#next - 1;
+  }
+
+  get synced(): number {
+    return this.#control.synced;
+  }
+
+  get state(): QueueState {
+    return this.#state;
+  }
+
+  refusedSync(number: number): boolean {
+    return this.#control.syncFailed(number) || (number >= this.#aloneFrom && number < this.#aloneTo);
+  }
+
+  syncSoon(): void {
+    if (this.#control.wantSync()) this.#parts.tell({ type: "syncWanted" });
+  }
+
+  tend(): void {
+    this.#rotateIfAsked();
+    if (this.#state === "degraded" && this.#parts.clock() >= this.#retryAt) this.#open();
+  }
+
+  append(
+    source: number,
+    receivedAt: number,
+    bytes: Buffer,
+    start: number,
+    end: number,
+    count: number,
+    session?: SessionMark,
+  ): number {
+    const first = this.#next;
+    const length = end - start;
+    if (length > this.largest) return 0;
+    if (first + count > this.#control.reserved && this.#waitFor("numbers", first + count)) return 0;
+    const fields = this.#fields;
+    fields.count = count;
+    fields.source = source;
+    fields.firstNumber = first;
+    fields.receivedAt = receivedAt;
+    fields.session = session?.id;
+    fields.position = session?.position ?? 0;
+    if (++this.#blocks % COLLECT_EVERY === 0) this.#parts.collect();
+
+    if (this.#control.rotate !== 0) this.#rotateIfAsked();
+    if (this.#state === "degraded" && this.#parts.clock() >= this.#retryAt) this.#open();
+    if (this.#state === "disk") {
+      const taken = this.#toDisk(bytes, start, end);
+      if (taken !== "failed") return taken === "full" ? 0 : first;
+    }
+    return this.#toRingAlone(bytes, start, end) ? first : 0;
+  }
+
+  /** "failed": the disk refuses, and the state is "degraded" now. */
+  #toDisk(bytes: Buffer, start: number, end: number): "taken" | "full" | "failed" {
+    const { order, tell } = this.#parts;
+    const size = BLOCK_HEADER + end - start;
+    if (this.#segment !== undefined && this.#segment.messages > 0 && this.#segment.offset + size > order.segment)
+      this.#leave(true);
+    const needed = size + (this.#segment === undefined ? SEGMENT_HEADER : 0);
+    if (this.#bytes + needed > this.#control.limit && this.#waitFor("bytes", this.#bytes + needed)) return "full";
+    if (this.#segment === undefined && !this.#open()) return "failed";
+    const segment = this.#segment as unknown as SegmentWriter;
+
+    const inRing = this.#ring.reserve(size, order.credit);
+    const out = inRing < 0 ? this.#scratchOf(size) : this.#ring.bytes;
+    const at = Math.max(inRing, 0);
+    this.#form(out, at, bytes, start, end, segment.seed);
+    let offset: number;
+    try {
+      offset = segment.append(out, at, at + size);
+    } catch (error) {
+      this.#fail(error);
+      return "failed";
+    }
+    if (segment.messages === this.#fields.count) {
+      const { ordinal, firstNumber } = segment;
+      tell({ type: "opened", ordinal, firstNumber, previousEnd: this.#previousEnd });
+    }
+    this.#count(size);
+    this.#previousEnd = this.#fields.firstNumber + this.#fields.count;
+    this.#headSegment = segment.ordinal;
+    this.#headOffset = segment.offset;
+    if (inRing >= 0) this.#publishRing(size, segment.ordinal, offset);
+    this.#publish();
+    return "taken";
+  }
+
+  #toRingAlone(bytes: Buffer, start: number, end: number): boolean {
+    const size = BLOCK_HEADER + end - start;
+    const at = this.#ring.reserveOrWait(size);
+    if (at < 0) return false;
+    this.#form(this.#ring.bytes, at, bytes, start, end, 0);
+    this.#publishRing(size, 0, 0);
+    const behind = this.#fields.firstNumber + this.#fields.count;
+    // After a crash these are missing, and must not pass for numbers that were never used. Before the first segment there
+    // are some that were not, maybe millions, and those weigh more.
+    if (this.#begun) this.#previousEnd = behind;
+    this.#aloneTo = behind;
+    this.#publish();
+    return true;
+  }
+
+  #form(out: Buffer, at: number, bytes: Buffer, start: number, end: number, seed: number): void {
+    bytes.copy(out, at + BLOCK_HEADER, start, end);
+    writeBlockHeader(out, at, this.#fields, end - start, seed);
+  }
+
+  #publishRing(size: number, segment: number, offset: number): void {
+    const { firstNumber, count, source, receivedAt } = this.#fields;
+    this.#ring.publish(size, firstNumber, count, source, receivedAt, segment, offset);
+  }
+
+  #publish(): void {
+    this.#next += this.#fields.count;
+    this.#control.publish(this.#next, this.#headSegment, this.#headOffset);
+    this.#ring.wakeReader();
+    if (this.#control.wakesSync()) this.#parts.tell({ type: "syncWanted" });
+  }
+
+  /** False when there is enough after all; otherwise the other thread wakes this one when there is. */
+  #waitFor(what: "bytes" | "numbers", needed: number): boolean {
+    const first = this.#control.want();
+    if (needed <= (what === "bytes" ? this.#control.limit : this.#control.reserved)) {
+      this.#control.notWanted();
+      return false;
+    }
+    if (first) this.#parts.tell({ type: "full" });
+    return true;
+  }
+
+  #rotateIfAsked(): void {
+    const asked = this.#control.rotate;
+    if (asked === 0 || this.#segment?.ordinal !== asked) return;
+    this.#leave(true);
+  }
+
+  /** Nothing more is written to the segment. */
+  #leave(seal: boolean): void {
+    const segment = this.#segment;
+    if (segment === undefined) return;
+    this.#segment = undefined;
+    const { files, tell } = this.#parts;
+    const { ordinal, firstNumber, path } = segment;
+    if (segment.messages === 0) {
+      this.#count(-SEGMENT_HEADER);
+      // Nobody was told of it.
+      quietly(() => segment.close());
+      quietly(() => files.remove(path));
+      return;
+    }
+    let index: ReturnType<SegmentWriter["seal"]> | undefined;
+    if (seal && !segment.broken) {
+      const before = segment.offset;
+      try {
+        index = segment.seal();
+        this.#count(segment.offset - before);
+      } catch {
+        // Its blocks are there all the same, and are counted when they are read.
+      }
+    }
+    quietly(() => segment.close());
+    tell({ type: "closed", ordinal, firstNumber, end: segment.end, size: segment.offset, index });
+  }
+
+  /** Begins the next segment. False, and "degraded", when the disk does not let it. */
+  #open(): boolean {
+    const { order, files } = this.#parts;
+    const { directory, directoryId } = order;
+    const start = { directory, firstNumber: this.#next, previousEnd: this.#previousEnd, directoryId };
+    for (let tries = 1; ; tries++) {
+      try {
+        this.#segment = SegmentWriter.create(files, { ...start, ordinal: this.#ordinal });
+        break;
+      } catch (error) {
+        if (codeOf(error) === "EEXIST" && tries < NAMES) {
+          this.#ordinal++;
+          continue;
+        }
+        this.#fail(error);
+        return false;
+      }
+    }
+    this.#ordinal++;
+    this.#begun = true;
+    this.#count(SEGMENT_HEADER);
+    this.#setState("disk", "");
+    return true;
+  }
+
+  #fail(error: unknown): void {
+    this.#leave(false);
+    this.#retryAt = this.#parts.clock() + RETRY;
+    this.#setState("degraded", error instanceof Error ? error.message : String(error));
+  }
+
+  #setState(state: Exclude<QueueState, "memory">, reason: string): void {
+    if (this.#state === state) return;
+    this.#state = state;
+    if (state === "degraded") this.#aloneFrom = this.#aloneTo = this.#next;
+    this.#control.state = state;
+    this.#parts.tell({ type: "state", state, reason });
+  }
+
+  #count(bytes: number): void {
+    this.#bytes += bytes;
+    this.#control.bytes = this.#bytes;
+  }
+
+  #scratchOf(size: number): Buffer {
+    if (this.#scratch.length >= size) return this.#scratch;
+    const scratch = Buffer.allocUnsafeSlow(Math.max(size, 1 << 18));
+    if (size <= KEEP_SCRATCH) this.#scratch = scratch;
+    return scratch;
+  }
+}
+
+/** For tidying up after what has failed already. */
+function quietly(action: () => void): void {
+  try {
+    action();
+  } catch {
+    // The first failure says what is wrong.
+  }
+}

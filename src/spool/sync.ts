@@ -1,0 +1,170 @@
+// Makes what was appended safe from a power cut: fdatasync of the log's segments, off both threads, one at a time.
+//
+// What holds:
+// - A file whose fdatasync failed is never synced again: the system may have dropped the pages, and would say that all is
+//   well. Nothing more is written to it, and its messages that were not safe yet never count as safe.
+import type { LogPosition } from "./checkpoint.ts";
+import type { Files } from "./files.ts";
+import type { LogControl } from "./logControl.ts";
+import type { LogSegments } from "./logSegments.ts";
+import { syncNames } from "./syncNames.ts";
+
+/** Milliseconds, or after each append, or only when somebody asks for it. */
+export type SyncMode = number | "always" | "never";
+
+export interface LogSyncParts {
+  files: Files;
+  directory: string;
+  control: LogControl;
+  segments: LogSegments;
+  mode: SyncMode;
+  /** Everything below this ordinal was written before this run. */
+  firstOrdinal: number;
+  /** The writer's thread waits for this. */
+  onWanted: () => void;
+  onFailure: (error: unknown) => void;
+}
+
+export class LogSync {
+  readonly #parts: LogSyncParts;
+  /** Segments below it are wholly synced, or failed. */
+  #ordinal: number;
+  /** The one that was synced last and may have more. */
+  #open: { ordinal: number; fd: number } | undefined;
+  #named: number;
+  #failed: { ordinal: number; from: number } | undefined;
+  #running: Promise<void> | undefined;
+  #again = false;
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #lastAt = performance.now();
+  #failures = 0;
+
+  constructor(parts: LogSyncParts) {
+    this.#parts = parts;
+    this.#ordinal = this.#named = parts.firstOrdinal;
+  }
+
+  start(): void {
+    const { mode } = this.#parts;
+    if (typeof mode === "number") this.#timer = setInterval(() => this.#due && this.soon(), mode);
+    else if (mode === "always") this.#watch();
+  }
+
+  /** Starts one of all there is now, or another one when one is on its way. */
+  soon(): void {
+    if (this.#running !== undefined) {
+      this.#again = true;
+      return;
+    }
+    this.#running = this.#run().finally(() => {
+      this.#running = undefined;
+      if (this.#parts.control.takeSyncWanted()) this.#parts.onWanted();
+      const again = this.#again;
+      this.#again = false;
+      if (again && this.#due) this.soon();
+      else if (this.#parts.mode === "always" && !this.#stopped) this.#watch();
+    });
+  }
+
+  /** Milliseconds since everything written was safe. */
+  get age(): number {
+    return this.#due ? performance.now() - this.#lastAt : 0;
+  }
+
+  /** fdatasyncs that failed. */
+  get failures(): number {
+    return this.#failures;
+  }
+
+  /** Resolves when all that was written before is safe, or has failed. */
+  async now(): Promise<void> {
+    await this.#running;
+    if (!this.#due) return;
+    this.soon();
+    await this.#running;
+  }
+
+  /** Ends it, after a last one. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearInterval(this.#timer);
+    await this.now();
+    this.#close();
+  }
+
+  #stopped = false;
+
+  get #due(): boolean {
+    const { control } = this.#parts;
+    return control.head().number - 1 > control.synced;
+  }
+
+  #watch(): void {
+    const { control } = this.#parts;
+    if (control.synced < control.head().number - 1 || !control.sleepSync(control.synced + 1)) this.soon();
+  }
+
+  async #run(): Promise<void> {
+    const { control, segments } = this.#parts;
+    const head = { ...control.head() };
+    try {
+      segments.discover(head.segment);
+    } catch {
+      return; // tried again at the next occasion
+    }
+    const begun = performance.now();
+    for (const { ordinal, path } of [...segments.all()]) {
+      if (ordinal < this.#ordinal || ordinal > head.segment) continue;
+      if (this.#failed?.ordinal !== ordinal && !(await this.#sync(ordinal, path))) this.#fail(ordinal);
+      if (ordinal < head.segment) this.#ordinal = ordinal + 1;
+    }
+    this.#noteFailed(head);
+    this.#lastAt = begun;
+    control.synced = Math.max(control.synced, head.number - 1);
+  }
+
+  async #sync(ordinal: number, path: string): Promise<boolean> {
+    const { files, directory, onFailure } = this.#parts;
+    try {
+      if (this.#open?.ordinal !== ordinal) {
+        this.#close();
+        if (!files.exists(path)) return true; // settled and gone
+        this.#open = { ordinal, fd: files.open(path, "r") };
+      }
+      await files.sync(this.#open.fd);
+      if (this.#named <= ordinal) {
+        await syncNames(files, directory);
+        this.#named = ordinal + 1;
+      }
+      return true;
+    } catch (error) {
+      if (!files.exists(path)) return true;
+      this.#failures++;
+      onFailure(error);
+      return false;
+    }
+  }
+
+  #fail(ordinal: number): void {
+    const { control } = this.#parts;
+    this.#close();
+    const from = this.#failed === undefined ? control.synced + 1 : Math.min(this.#failed.from, control.synced + 1);
+    this.#failed = { ordinal, from };
+    control.rotate = ordinal;
+  }
+
+  /** What was appended to a file that failed before the writer left it cannot be made safe either. */
+  #noteFailed(head: LogPosition): void {
+    const { control, segments } = this.#parts;
+    const failed = this.#failed;
+    if (failed === undefined) return;
+    const next = segments.all().find(({ ordinal }) => ordinal > failed.ordinal);
+    control.failSync(failed.from, next?.firstNumber ?? head.number);
+    if (failed.ordinal < this.#ordinal) this.#failed = undefined;
+  }
+
+  #close(): void {
+    if (this.#open !== undefined) this.#parts.files.close(this.#open.fd);
+    this.#open = undefined;
+  }
+}
