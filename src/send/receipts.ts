@@ -3,7 +3,7 @@ import { encodeSync, SyncLevel } from "../wire/receipts.ts";
 import type { Outbox } from "./outbox.ts";
 
 /** After so many bytes (when a chunk ends), or when all is sent and this long (ms) passed. */
-const BYTES = 512 * 1024;
+const BYTES = 1024 * 1024;
 const AFTER = 50;
 /** On their way at once. Those that cost a write to disk, or a wait for Kafka, are asked for one by one. */
 const MOST = 32;

@@ -1,5 +1,5 @@
 // What is said to the daemon over any number of its deaths, at any byte, however it answers: no sockets, no clock.
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Conversation, type ConversationOptions } from "../../src/send/conversation.ts";
 import { Outbox } from "../../src/send/outbox.ts";
@@ -126,6 +126,11 @@ class Wire {
     return { settled, unknown, short, discarded, someDiscarded, lost: this.lost, unable: this.unable };
   }
 
+  /** How many Syncs and Resumes the daemon was given. */
+  get questions(): number {
+    return this.model.questions;
+  }
+
   /** The numbers of the lines that were spooled. */
   get arrived(): number[] {
     return this.model.values.map((value) => Number.parseInt(value, 10));
@@ -225,4 +230,116 @@ test("daemons that can less and less: no line arrives twice, and no more are mis
     }),
     { numRuns: 500 },
   );
+});
+
+describe("what the daemon says it has", () => {
+  /** Three lines that are spooled, and a fourth that is not; the daemon is dead. */
+  function interrupted(): Wire {
+    const wire = new Wire();
+    for (let i = 0; i < 3; i++) wire.write(10);
+    wire.finish();
+    wire.write(10);
+    wire.send(Number.POSITIVE_INFINITY);
+    wire.kill();
+    return wire;
+  }
+
+  test("less than before, after a power cut: those are lost, what is kept is sent", () => {
+    const wire = interrupted();
+    wire.model.spooled.length = 1;
+    for (const session of wire.model.sessions.keys()) wire.model.sessions.set(session, 1);
+    wire.finish();
+    expect(wire.arrived).toEqual([0, 3]);
+    expect(wire.verdict).toEqual({ ...FLAWLESS, unknown: 2, lost: 2 });
+  });
+
+  test("nothing, since it forgot the session: what it may have is uncertain, nothing is sent twice", () => {
+    const wire = interrupted();
+    wire.model.sessions.clear();
+    wire.finish();
+    wire.write(10);
+    wire.finish();
+    expect(wire.arrived).toEqual([0, 1, 2, 4]);
+    expect(wire.verdict).toEqual({ ...FLAWLESS, unknown: 1, lost: 1 });
+  });
+
+  test("nothing, since it forgot a session that was idle: nothing is lost", () => {
+    const wire = new Wire();
+    wire.write(10);
+    wire.finish();
+    wire.kill();
+    wire.model.sessions.clear();
+    wire.write(10);
+    wire.finish();
+    expect(wire.arrived).toEqual([0, 1]);
+    expect(wire.verdict).toEqual(FLAWLESS);
+  });
+
+  test("more than it was ever sent: it goes on with what comes next", () => {
+    const wire = interrupted();
+    for (const session of wire.model.sessions.keys()) wire.model.sessions.set(session, 1000);
+    wire.finish();
+    wire.write(10);
+    wire.finish();
+    expect(wire.arrived).toEqual([0, 1, 2, 4]);
+    expect(wire.conversation.settled).toBe(true);
+  });
+});
+
+describe("a daemon that does not answer", () => {
+  const old = (options: Partial<ConversationOptions> = {}): Wire => {
+    const wire = new Wire(options);
+    wire.model.behaviour = { ...wire.model.behaviour, kind: "old" };
+    wire.write(10);
+    wire.connect();
+    return wire;
+  };
+  const pass = (wire: Wire, time: number): void => {
+    wire.now += time;
+    wire.hear(0);
+  };
+
+  test("has 10 s from when it read the question, however long it takes to read it", () => {
+    const wire = old();
+    wire.send(Number.POSITIVE_INFINITY);
+    pass(wire, 60_000);
+    expect(wire.refused).toBe(false);
+    wire.read(Number.POSITIVE_INFINITY);
+    pass(wire, 0);
+    pass(wire, 9_999);
+    expect(wire.refused).toBe(false);
+    pass(wire, 1);
+    expect(wire.conversation.refusal).toBe("mute");
+    expect(wire.arrived).toEqual([]);
+  });
+
+  test("is given everything, if receipts were not asked for, and that is said once", () => {
+    const wire = old({ strict: false });
+    wire.send(Number.POSITIVE_INFINITY);
+    wire.read(Number.POSITIVE_INFINITY);
+    pass(wire, 0);
+    pass(wire, 10_000);
+    wire.write(10);
+    wire.finish();
+    expect(wire.arrived).toEqual([0, 1]);
+    expect(wire.verdict).toEqual({ ...FLAWLESS, unable: 1 });
+  });
+
+  test("has 250 ms when there is nothing more to send", () => {
+    const wire = old({ strict: false });
+    wire.conversation.finish(false);
+    wire.send(Number.POSITIVE_INFINITY);
+    expect(wire.conversation.parts(wire.now + 249)).toBe(false);
+    expect(wire.conversation.parts(wire.now + 250)).toBe(true);
+  });
+});
+
+test("no question is asked for nothing: --wait none says only messages", () => {
+  const wire = new Wire({ level: 0, strict: false });
+  wire.write(10);
+  wire.connect();
+  wire.send(Number.POSITIVE_INFINITY);
+  wire.finish();
+  expect(wire.arrived).toEqual([0]);
+  expect(wire.questions).toBe(0);
 });

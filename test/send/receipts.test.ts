@@ -204,6 +204,18 @@ test("without receipts the reading stops: a bounded window is kept, and all of i
   expect(peak).toBeLessThan(140 * 1024 * 1024);
 });
 
+test("lines larger than the window arrive whole, one after the other, over a death", async () => {
+  const lines = ["a", "b".repeat(15_000_000), "c", "d".repeat(9_000_000), "e".repeat(15_000_000), "f"];
+  const client = send();
+  const writing = client.write(`${lines.join("\n")}\n`);
+  await server.receivedBytes(20_000_000);
+  await restart();
+  await writing;
+  await client.end();
+  expect(await ended(client)).toEqual(QUIET);
+  expect(firstFlaw(values(), lines)).toBe("none");
+});
+
 describe("--wait", () => {
   for (const wait of [undefined, "none", "spooled", "synced", "delivered"]) {
     test(`${wait ?? "not given"}: exit code 0 when the lines came so far`, async () => {

@@ -22,6 +22,8 @@ export class SpoolModel {
   /** Every message that was spooled, in order, once for each time. */
   readonly spooled: Received[] = [];
   readonly sessions = new Map<string, number>();
+  /** Syncs and Resumes it was given. */
+  questions = 0;
   behaviour: Behaviour;
 
   constructor(behaviour: Behaviour = DISK) {
@@ -85,6 +87,7 @@ export class SpoolConnection {
     const { kind, mute, status, discards } = this.#model.behaviour;
     const apiKey = frame.readInt16BE(4);
     if (apiKey === 512 || apiKey === 514) {
+      this.#model.questions++;
       if (kind === "old") return undefined;
       if (apiKey === 514) return this.#resume(frame.subarray(10));
       const level = frame.readInt8(10);
