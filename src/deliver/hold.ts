@@ -70,7 +70,7 @@ export class Holder {
   held(topic: Topic): void {
     if (topic.waiting.refuses) this.#trim(topic);
     else {
-      this.#setTopicApart(topic, 0);
+      this.#setTopicApart(topic);
       this.#parts.router.spillSoon(topic, topic.waiting);
     }
   }
@@ -102,7 +102,8 @@ export class Holder {
       const named = topic.partitions.includes(partition);
       if ((long || pressed) && named) out++;
       if (!named && time - since >= this.#times.gone) drain = this.#leave(topic, partition) || drain;
-      else if (partition.parked === undefined && !partition.keyed.empty) {
+      else if (partition.parked !== undefined) this.#tryAgain(partition);
+      else if (!partition.keyed.empty) {
         if (long || pressed || partition.keyed.memory.used >= memory.cap * TOO_MUCH) this.#park(topic, partition, why);
       }
     }
@@ -123,6 +124,12 @@ export class Holder {
     return this.#unreachable.has(partition.leader) ? "its broker cannot be reached" : undefined;
   }
 
+  /** Nothing is left that would be sent to it, so nobody else looks whether its broker is back. */
+  #tryAgain({ leader }: Partition): void {
+    for (const { id, fast } of this.#parts.brokers())
+      if (id === leader && fast.state.kind === "closed") fast.connection();
+  }
+
   #park(topic: Topic, partition: Partition | undefined, why: string): void {
     const fields = partition === undefined ? {} : { partition: partition.id };
     this.#parts.log.warn("messages wait apart until they can be sent", { topic: topic.name, ...fields, why });
@@ -132,25 +139,24 @@ export class Holder {
       this.#trim(topic);
       return;
     }
-    // The first batch stays: it is what tries again.
-    if (partition === undefined) this.#setTopicApart(topic, 1);
-    else this.#putBack(topic, waiting, [this.#unsent(topic, partition, 1)]);
+    if (partition === undefined) this.#setTopicApart(topic);
+    else this.#putBack(topic, waiting, [this.#unsent(topic, partition)]);
   }
 
   /** What is for a partition that is no more goes to the others. Answers whether there is any. */
   #leave(topic: Topic, partition: Partition): boolean {
     const sent = this.#parts.takeGone(partition);
-    const unsent = this.#unsent(topic, partition, 0);
+    const unsent = this.#unsent(topic, partition);
     unsent.batches.unshift(...sent);
     if (unsent.batches.length > 0) this.#putBack(topic, topic.waitingOf(partition), [unsent]);
     if (partition.parked !== undefined) topic.park(partition, undefined);
     return (partition.waiting?.count ?? 0) > 0;
   }
 
-  #setTopicApart(topic: Topic, keep: number): void {
-    const unsent: Unsent[] = [{ batches: topic.any.takeBack(keep), partitionKey: undefined }];
+  #setTopicApart(topic: Topic): void {
+    const unsent: Unsent[] = [{ batches: topic.any.takeBack(), partitionKey: undefined }];
     for (const partition of topic.allPartitions()) {
-      const mine = this.#unsent(topic, partition, keep);
+      const mine = this.#unsent(topic, partition);
       const { waiting } = partition;
       // What is for a partition stays before what waits for it already.
       const first =
@@ -161,9 +167,9 @@ export class Holder {
     this.#putBack(topic, topic.waiting, unsent);
   }
 
-  #unsent(topic: Topic, partition: Partition, keep: number): Unsent {
+  #unsent(topic: Topic, partition: Partition): Unsent {
     const index = topic.partitions.indexOf(partition);
-    return { batches: partition.keyed.takeBack(keep), partitionKey: index < 0 ? partition.id : index };
+    return { batches: partition.keyed.takeBack(), partitionKey: index < 0 ? partition.id : index };
   }
 
   #putBack(topic: Topic, waiting: Waiting, unsent: Unsent[]): void {

@@ -1,5 +1,6 @@
 // Which brokers cannot be reached while another can. A broker that is alone is not among them: then all waits for it.
 import type { Broker } from "./broker.ts";
+import type { Lane } from "./lane.ts";
 
 export class Unreachable {
   /** Failed when last tried, and has not answered since. */
@@ -13,7 +14,9 @@ export class Unreachable {
     this.#anyUp = false;
     for (const { id, fast, slow } of brokers) {
       const lanes = [fast, slow];
-      if (lanes.some(({ state, failing }) => state.kind === "open" && !failing)) this.#anyUp = true;
+      // One that takes connections and then says nothing is down as well, for as long as an answer is awaited.
+      const answers = ({ state, failing, inFlight }: Lane) => state.kind === "open" && (!failing || inFlight === 0);
+      if (lanes.some(answers)) this.#anyUp = true;
       else if (before.has(id) || lanes.some(({ failing }) => failing)) this.#down.add(id);
     }
   }

@@ -88,15 +88,10 @@ export class BatchQueue implements Lingering {
     return this.#closeOpen(this.#settings());
   }
 
-  /**
-   * Takes out all batches but the first `keep`, which become due, in order. The open one is closed as it is, since it is
-   * going to be taken apart.
-   */
-  takeBack(keep: number): Batch[] {
-    const batches = this.#closed.splice(keep);
-    if (this.#open !== undefined && this.#closed.length >= keep)
-      batches.push(this.#closeOpen({ ...this.#settings(), codec: "none" }));
-    else this.hurry();
+  /** Takes out all batches, in order. The open one is closed as it is, since it is going to be taken apart. */
+  takeBack(): Batch[] {
+    const batches = this.#closed.splice(0);
+    if (this.#open !== undefined) batches.push(this.#closeOpen({ ...this.#settings(), codec: "none" }));
     return batches;
   }
 
