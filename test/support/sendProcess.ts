@@ -8,7 +8,7 @@ import { listenTo } from "./listenTo.ts";
 export type CommandLine = (options: SendCommandOptions) => string[];
 
 /** Without receipts, which the stand-in for the daemon's stream input does not give. */
-export const WITHOUT_RECEIPTS = { topic: "lines", retry: "20s", wait: "none" } as const;
+const WITHOUT_RECEIPTS = { topic: "lines", retry: "20s", wait: "none" } as const;
 
 /** How it is run from source. */
 export const FROM_SOURCE: CommandLine = (options) => [
