@@ -92,7 +92,8 @@ export function recover(files: Files, path: string, { machineId, repair, log }: 
   const found = findSegments({
     ...search,
     directory: paths.log,
-    from: checkpoint?.log.read,
+    state: checkpoint?.log,
+    gaps: false,
     onBlock: ({ position, count, receivedAt }, session) => {
       if (session !== "") noteSession(session, position + count, receivedAt);
     },

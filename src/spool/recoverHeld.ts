@@ -50,7 +50,7 @@ export function findHeldLogs(search: HeldSearch): FoundHeld[] {
 
 function find(search: HeldSearch, directory: string): FoundSegments {
   try {
-    return findSegments({ ...search, directory, from: undefined, onBlock: () => {} });
+    return findSegments({ ...search, directory, state: undefined, gaps: true, onBlock: () => {} });
   } catch (error) {
     if (codeOf(error) === "") throw error;
     // A stray file, or one directory that the disk does not give: no reason to leave the others alone.

@@ -1,13 +1,14 @@
 // Finds the segments of one log at a start: reads headers and indexes, and blocks only where there is no index.
 import { FrameFault, FrameReader } from "../wire/frame.ts";
-import type { LogPosition } from "./checkpoint.ts";
-import { type Files, readAll, writeAll } from "./files.ts";
+import type { LogState } from "./checkpoint.ts";
+import { type Files, readAll } from "./files.ts";
 import { BLOCK_HEADER, BlockHeader, BlockKind, endOfNumbers, SEGMENT_HEADER, type SegmentHeader } from "./format.ts";
 import { repairHeader } from "./headerRepair.ts";
+import { walkHeaders } from "./headerWalk.ts";
 import type { SegmentInfo } from "./logSegments.ts";
 import { setAside, setFileAside } from "./quarantine.ts";
 import { listSegments, openSegment, type SegmentProblem, scanSegment } from "./scan.ts";
-import { encodeIndex, IndexBuilder, readIndex } from "./segmentIndex.ts";
+import { readIndex } from "./segmentIndex.ts";
 
 /** Something in the data directory that was not as it should be, and what it led to. */
 export interface RecoveryProblem {
@@ -25,8 +26,10 @@ export interface SegmentSearch {
   quarantine: string;
   /** For a header that has to be made again. */
   directoryId: string;
-  /** Where to begin in the last segment, when it has no index: what is before is known. */
-  from: LogPosition | undefined;
+  /** Where the log stood at the checkpoint. */
+  state: LogState | undefined;
+  /** Its numbers have gaps: it is the log of a held topic. */
+  gaps: boolean;
   /** Whether to cut, mend and set aside. Without, nothing in the directory is changed. */
   repair: boolean;
   onProblem: (problem: RecoveryProblem) => void;
@@ -126,49 +129,60 @@ interface Unsealed extends Opened {
   last: boolean;
 }
 
-/** Reads the blocks of a segment without an index, cuts what is torn, and writes the index that is missing. */
+/**
+ * Finds what is in a segment without an index, and cuts what is torn. Headers are enough for blocks that were known to be
+ * there: behind the place where the log ended at the checkpoint, and in held logs, the blocks are read.
+ */
 function scan(search: SegmentSearch, segment: Unsealed, found: FoundSegments): SegmentInfo {
-  const { files, from, repair, quarantine, onProblem, onBlock } = search;
-  const { ordinal, path, fd, header, last } = segment;
-  let { size } = segment;
-  const partly = last && from?.segment === ordinal && from.offset > SEGMENT_HEADER && from.offset <= size;
-  const start = partly ? from.offset : SEGMENT_HEADER;
-  const builder = new IndexBuilder(header.firstNumber);
-  let end = partly ? Math.max(from.number, header.firstNumber) : header.firstNumber;
+  const { files, state, gaps, repair, quarantine, onProblem, onBlock } = search;
+  const { ordinal, path, fd, header, last, size } = segment;
+  const { firstNumber, previousEnd } = header;
+  const read = state?.read;
+  const partly = last && !gaps && read?.segment === ordinal && read.offset > SEGMENT_HEADER && read.offset <= size;
+  let end = partly ? Math.max(read.number, firstNumber) : firstNumber;
+  let messages = end - firstNumber;
+  const note = (block: BlockHeader, blockEnd: number, session: string) => {
+    end = Math.max(end, blockEnd);
+    messages += block.count;
+    onBlock(block, session);
+  };
+
+  const known = last ? (state?.head.segment === ordinal ? state.head.offset : 0) : size;
+  let from = partly ? read.offset : SEGMENT_HEADER;
+  if (!gaps) {
+    const walk = { from, to: Math.min(known, size), size };
+    const visit = (block: BlockHeader, session: string) => note(block, block.firstNumber + block.count, session);
+    try {
+      from = walkHeaders(files, fd, header, walk, visit);
+    } catch {
+      // A disk that does not give them now: what it gives is found below, from where it failed.
+    }
+  }
   const result = scanSegment({
     files,
     fd,
     header,
-    from: start,
-    visit(block, bytes, at, offset) {
-      end = Math.max(end, endOfNumbers(block, bytes, at));
-      if (!partly) builder.add(block, bytes, at, offset);
-      onBlock(block, block.session(bytes, at));
-    },
+    from,
+    visit: (block, bytes, at) => note(block, endOfNumbers(block, bytes, at), block.session(bytes, at)),
     damaged: () => {}, // told of when it is read
   });
-  if (result.torn) {
-    found.claimedEnd = Math.max(found.claimedEnd, claimedEnd(files, path, header, result.end, end));
-  }
+  if (result.torn) found.claimedEnd = Math.max(found.claimedEnd, claimedEnd(files, path, header, result.end, end));
+  let left = size;
   // An index that its footer does not point to is as good as none.
   if (result.torn || result.sealed) {
-    const why = result.sealed ? "the index is damaged" : "the end of the log is cut or damaged";
-    if (!repair || result.unreadable) {
-      onProblem({ path, from: result.end, to: size, why });
-    } else {
+    let why = result.sealed ? "the index is damaged" : "the end of the log is cut or damaged";
+    if (repair && !result.unreadable) {
       setAside(files, quarantine, path, result.end, size);
-      const cut = truncate(files, path, result.end);
-      onProblem({ path, from: result.end, to: size, why: cut ? `${why}; it was cut off and set aside` : why });
-      if (cut) size = result.end;
+      if (truncate(files, path, result.end)) {
+        left = result.end;
+        why += "; it was cut off and set aside";
+      }
     }
+    onProblem({ path, from: result.end, to: size, why });
   }
-  const info = { ordinal, path, firstNumber: header.firstNumber, previousEnd: header.previousEnd, end };
-  const messages = partly ? end - header.firstNumber : builder.messages;
-  // Nothing comes behind it any more, so the next start need not read it again.
-  const complete = repair && !partly && !result.unreadable && size === result.end && builder.messages > 0;
-  const sealedSize = complete ? seal(files, path, builder, header, size) : size;
-  if (sealedSize === size) return { ...info, size: result.end, messages, sealed: false };
-  return { ...info, size: sealedSize, messages, sealed: true, index: builder.build() };
+  // Of the last one, what could not be cut is no part of the log. Of the others, the end of the file is the end.
+  const length = last ? result.end : left;
+  return { ordinal, path, firstNumber, previousEnd, end, size: length, messages, sealed: false };
 }
 
 /**
@@ -203,21 +217,6 @@ function readTail(files: Files, path: string, at: number): Buffer {
   } catch {
     return Buffer.alloc(0);
   }
-}
-
-/** Answers the size of the file with its index, or `size` when it could not be written. */
-function seal(files: Files, path: string, builder: IndexBuilder, header: SegmentHeader, size: number): number {
-  const bytes = encodeIndex(builder.build(), size, header.seed);
-  return change(files, path, (fd) => {
-    try {
-      writeAll(files, fd, bytes, 0, bytes.length, size);
-    } catch (error) {
-      files.truncate(fd, size);
-      throw error;
-    }
-  })
-    ? size + bytes.length
-    : size;
 }
 
 function truncate(files: Files, path: string, size: number): boolean {
