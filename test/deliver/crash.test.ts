@@ -1,6 +1,7 @@
 // A crash at any point of a batch's way: what Kafka may have is sent again as it was, and is there once.
 import { describe, expect, test } from "bun:test";
 import type { Settings } from "../../src/config/settings.ts";
+import { heldIn } from "../../src/observe/ledger.ts";
 import type { JournalEntry } from "../../src/spool/journal.ts";
 import { type Found, type Life, type Mortal, mortal } from "../support/mortalPipeline.ts";
 import { numbered, type TestMessage } from "../support/testPipeline.ts";
@@ -298,6 +299,8 @@ test("a batch of a topic that is one too many now is given up, under its name", 
   });
   await second.settled();
   expect(second.discards).toMatchObject([{ count: 1, reason: "max_topics" }]);
+  const { ledger } = second.pipeline;
+  expect([ledger.total, ledger.noTopic, ledger.topic("t"), ledger.topic("u")].map(heldIn)).toEqual([0, 0, 0, 0]);
   expect([...it.values("t"), ...it.values("u")]).toHaveLength(1);
 });
 

@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import type { Settings } from "../../src/config/settings.ts";
 import type { Fault } from "../../src/dev/faults.ts";
+import { heldIn } from "../../src/observe/ledger.ts";
 import { type Life, type Mortal, mortal } from "../support/mortalPipeline.ts";
 import type { TestMessage } from "../support/testPipeline.ts";
 
@@ -150,7 +151,9 @@ async function lives(
   it.broker.faults.clear();
   const last = it.live(quick);
   await last.settled();
-  counted += last.pipeline.ledger.total.possibleDuplicates;
+  const { ledger } = last.pipeline;
+  counted += ledger.total.possibleDuplicates;
+  for (const account of [ledger.total, ...TOPICS.map((name) => ledger.topic(name))]) expect(heldIn(account)).toBe(0);
   last.checkpoint();
   expect(it.open()).toEqual([]);
   return { twice: model.check(), counted };

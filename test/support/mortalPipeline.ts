@@ -7,6 +7,7 @@ import type { DeliveryJournal } from "../../src/deliver/deliveryJournal.ts";
 import type { RestoreParts } from "../../src/deliver/restore.ts";
 import { type DevBroker, type DevBrokerOptions, startDevBroker } from "../../src/dev/devBroker.ts";
 import type { DiscardReason } from "../../src/observe/discards.ts";
+import { type Books, Ledger, receive } from "../../src/observe/ledger.ts";
 import { createLogger } from "../../src/observe/log.ts";
 import { type Pipeline, startPipeline } from "../../src/pipeline.ts";
 import { emptyBlock } from "../../src/spool/block.ts";
@@ -22,6 +23,8 @@ export interface Found {
   bound: boolean;
   topicsSeen: string[];
   fetch: RestoreParts["fetch"];
+  /** What is in the entries counts as received, and as nothing else. */
+  books: Books;
 }
 
 /** One life of the process. */
@@ -116,7 +119,7 @@ export async function mortal(brokerOptions: DevBrokerOptions = {}): Promise<Mort
         const frame = frames[number - 1];
         if (frame !== undefined) visit(number, frame, 0, frame.length);
       });
-    const found: Found = { entries: open, bound: true, topicsSeen: known.topicsSeen, fetch };
+    const found: Found = { entries: open, bound: true, topicsSeen: known.topicsSeen, fetch, books: booksOf(open) };
     falsify(found);
     const pipeline = startPipeline({
       settings,
@@ -176,6 +179,13 @@ export async function mortal(brokerOptions: DevBrokerOptions = {}): Promise<Mort
       rmSync(directory, { recursive: true });
     },
   };
+}
+
+function booksOf(entries: readonly JournalEntry[]): Books {
+  const books = new Ledger(entries.length);
+  for (const { topic, numbers } of entries)
+    for (const account of [books.total, books.topic(topic)]) receive(account, numbers.count);
+  return books;
 }
 
 /** Messages in a block at most. */
