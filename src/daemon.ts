@@ -6,29 +6,40 @@ import type { IngestReport } from "./ingest/report.ts";
 import { DiscardLog } from "./observe/discardLog.ts";
 import { type HttpServer, startHttp } from "./observe/http.ts";
 import type { Log } from "./observe/log.ts";
-import type { DaemonStatus, Readiness } from "./observe/status.ts";
+import { memoryFull, memoryOnly } from "./observe/memoryOnly.ts";
+import { readiness } from "./observe/readiness.ts";
+import type { DaemonStatus, SpoolReport } from "./observe/status.ts";
 import { type Pipeline, QUEUE_SHARE, startPipeline } from "./pipeline.ts";
 import { MemoryQueue } from "./spool/memoryQueue.ts";
+import type { QueueLink, QueueReader } from "./spool/queue.ts";
+import { Receipts } from "./spool/receipts.ts";
+import { openSpool, type Spool } from "./spool/spool.ts";
 
-/** A queue fuller than this share is called full by /readyz: one that was full takes no more until it is down to that. */
-const NEARLY_FULL = 0.75;
+/** What a stop leaves. Messages. */
+export interface StopResult {
+  /** Given up. */
+  lost: number;
+  /** In the disk buffer, to be delivered after the next start. */
+  left: number;
+}
 
 export interface Daemon {
   /** Where it listens. */
   addresses: Ingest["addresses"] & { http?: HttpServer["address"] };
   status: () => DaemonStatus;
-  /** Inputs first, then flush up to delivery.shutdown_timeout. Resolves with the number of messages that were given up. */
-  stop(): Promise<number>;
+  /** Inputs first, then flush up to delivery.shutdown_timeout, then the last checkpoint. */
+  stop(): Promise<StopResult>;
 }
 
-/** Starts all of it. Rejects with an Error that says what to do when a socket or the HTTP port cannot be had. */
+/** Starts all of it. Rejects with an Error that says what to do when a socket, the HTTP port or the data directory cannot be had. */
 export async function startDaemon(settings: Settings, log: Log, version: string): Promise<Daemon> {
   const startedAt = Date.now();
   let state: DaemonStatus["state"] = "starting";
   const queueCapacity = settings.buffer.memory * QUEUE_SHARE;
-  const queue = new MemoryQueue(queueCapacity);
   const discardLog = new DiscardLog(log, settings.http.discardReportInterval);
-  const pipeline = startPipeline({ settings, queue, log, onDiscard: discardLog.note });
+  const buffer = openBuffer(settings, log, queueCapacity);
+  const { queue, receipts, spool } = buffer;
+  const pipeline = startPipeline({ settings, queue, log, onDiscard: discardLog.note, ...partsOf(buffer) });
   let ingest: Ingest | undefined;
   let http: HttpServer | undefined;
 
@@ -40,23 +51,35 @@ export async function startDaemon(settings: Settings, log: Log, version: string)
       state,
       queue,
       queueCapacity,
+      spool: buffer.report(),
       pipeline,
       inputs: ingest?.status() ?? [],
       discardSamples: discardLog.samples(),
     });
-  const ready = (): Readiness => {
-    if (state !== "running") return { ok: false, reason: `bruce is ${state}` };
-    if (queue.bytesWaiting > queueCapacity * NEARLY_FULL) return { ok: false, reason: "the buffer is full" };
-    return { ok: true };
-  };
+  const ready = () => readiness(state, buffer.report().buffer);
 
   try {
+    await spool?.start({
+      ledger: pipeline.ledger,
+      topicsSeen: () => pipeline.cluster.topicsSeen(),
+      lost: (count, reason) => pipeline.settlement.rejected(undefined, count, reason),
+      lostOf: (topic, count) => pipeline.settlement.lost(topic, count),
+    });
     if (settings.http.enabled) http = await startHttp({ listen: settings.http.listen, status, ready, log });
     ingest = await startIngest({
       input: settings.input,
       maxRecord: largestRecord(settings),
       queue,
       log,
+      receipts: {
+        tracker: receipts,
+        acknowledged: settings.kafka.acks !== 0,
+        syncAlways: settings.buffer.sync === "always",
+      },
+      onFull: (bytes) => {
+        const dropped = pipeline.dropOldest(Math.max(bytes, spool?.roomAtOnce ?? 0));
+        if (dropped > 0) void spool?.giveBack();
+      },
       onReport: (report) => bookReport(report, pipeline, discardLog),
       onFailure: ({ message }) => {
         log.error("no message can be taken any more, stopping", { why: message });
@@ -66,10 +89,11 @@ export async function startDaemon(settings: Settings, log: Log, version: string)
   } catch (error) {
     pipeline.stop();
     await http?.stop();
+    await spool?.stop();
     throw error;
   }
   state = "running";
-  const { addresses, stop: stopInputs, closed: inputsClosed } = ingest;
+  const { addresses, stop: stopInputs, flushed, closed: inputsClosed } = ingest;
 
   return {
     addresses: { ...addresses, ...(http === undefined ? {} : { http: http.address }) },
@@ -78,14 +102,59 @@ export async function startDaemon(settings: Settings, log: Log, version: string)
       state = "stopping";
       await stopInputs();
       await pipeline.flush(settings.delivery.shutdownTimeout);
-      ingest?.flushed();
       const givenUp = pipeline.stop();
+      flushed();
       await inputsClosed;
+      const inMemory = spool?.inMemoryAlone ?? 0;
+      const left = spool?.unsettled ?? 0;
+      await spool?.stop();
       discardLog.flush();
       await http?.stop();
-      return givenUp;
+      return { lost: givenUp + inMemory, left: left - inMemory };
     },
   };
+}
+
+/** Where messages wait: on disk, or in memory alone. */
+interface Buffer {
+  queue: QueueReader & QueueLink;
+  receipts: Receipts;
+  spool: Spool | undefined;
+  report: () => SpoolReport;
+}
+
+function openBuffer(settings: Settings, log: Log, ringCapacity: number): Buffer {
+  const { disk, path } = settings.buffer;
+  let unusable: string | undefined;
+  if (disk > 0) {
+    const opened = openSpool({ settings: settings.buffer, log, ringCapacity });
+    if ("spool" in opened) {
+      const { spool } = opened;
+      return { queue: spool.queue, receipts: spool.receipts, spool, report: () => spool.report() };
+    }
+    // Another daemon delivers what is there, and takes what comes.
+    if (opened.problem.kind === "locked") throw new Error(opened.problem.message);
+    unusable = opened.problem.message;
+    log.error("messages are kept in memory alone until bruce is started again", { why: unusable });
+  }
+  const queue = new MemoryQueue(ringCapacity);
+  const receipts = new Receipts({ next: () => queue.taken + 1 });
+  queue.watch(receipts);
+  const report = () => {
+    const { buffer, ...rest } = memoryOnly(memoryFull(queue.bytesWaiting, ringCapacity));
+    if (unusable === undefined) return { buffer, ...rest };
+    return { buffer: { ...buffer, mode: "degraded" as const, reason: unusable, path }, ...rest };
+  };
+  return { queue, receipts, spool: undefined, report };
+}
+
+/** What of the disk buffer the pipeline works with. */
+function partsOf({ spool }: Buffer) {
+  if (spool === undefined) return {};
+  const { journal, held, recovered } = spool;
+  const { openEntries: entries, bindingOk: bound, topicsSeen, ledger: books } = recovered;
+  const fetch: Spool["fetch"] = (numbers, visit) => spool.fetch(numbers, visit);
+  return { journal, held, hold: { markOf: spool.markOf }, restored: { entries, bound, topicsSeen, books, fetch } };
 }
 
 /** Books what the input thread turned away. */

@@ -6,10 +6,11 @@ import { Dispatcher } from "./deliver/dispatcher.ts";
 import { FlushWatch } from "./deliver/flushWatch.ts";
 import { Holder, type HolderParts } from "./deliver/hold.ts";
 import { type RestoreParts, restoreBatches } from "./deliver/restore.ts";
+import { restoreHeld } from "./deliver/restoreHeld.ts";
 import { type DiscardListener, Settlement } from "./deliver/settlement.ts";
 import { watchTopics } from "./deliver/topicWatch.ts";
 import { KafkaConnection } from "./kafka/connection.ts";
-import { Ledger } from "./observe/ledger.ts";
+import { type Books, Ledger } from "./observe/ledger.ts";
 import type { Log } from "./observe/log.ts";
 import type { BatchSurroundings } from "./route/batchQueue.ts";
 import { BufferPool } from "./route/bufferPool.ts";
@@ -44,7 +45,7 @@ export interface PipelineParts {
   held?: HeldLogs;
   hold?: Pick<HolderParts, "markOf" | "times">;
   /** What an earlier run left. */
-  restored?: Pick<RestoreParts, "entries" | "bound" | "fetch"> & { topicsSeen: Iterable<string> };
+  restored?: Pick<RestoreParts, "entries" | "bound" | "fetch"> & { topicsSeen: Iterable<string>; books?: Books };
 }
 
 export interface Pipeline {
@@ -61,7 +62,12 @@ export interface Pipeline {
    * FlushWatch), or after `patience` ms.
    */
   flush(patience: number): Promise<void>;
-  /** Ends it at once. What is not settled is given up; returns how many messages those were. */
+  /** See `Router.dropOldest`. */
+  dropOldest(bytes: number): number;
+  /**
+   * Ends it at once. With a journal, what is not settled is delivered after the next start; otherwise it is given up. Returns
+   * how many messages were given up.
+   */
   stop(): number;
 }
 
@@ -82,7 +88,7 @@ export function startPipeline({
   const { clientId, connectTimeout, requestTimeout } = settings.kafka;
   const { backoff, backoffMax } = settings.delivery;
 
-  const ledger = new Ledger(maxTopics);
+  const ledger = new Ledger(maxTopics, restored?.books);
   const settlement = new Settlement(ledger, queue, onDiscard, held);
   const linger = new LingerClock();
   const lingerTimer = new LingerTimer(linger, now);
@@ -142,8 +148,9 @@ export function startPipeline({
   });
   if (held !== undefined) held.reasonOf = (name, partition) => topics.get(name)?.whyApart(partition);
   watchTopics({ cluster, dispatcher, topic: (name) => topics.get(name), drainWaiting, log });
+  const topic = (name: string) => topics.find(Buffer.from(name, "latin1"), 0, name.length);
+  if (held !== undefined) restoreHeld({ held, topic, log });
   if (restored !== undefined && journal !== undefined) {
-    const topic = (name: string) => topics.find(Buffer.from(name, "latin1"), 0, name.length);
     restoreBatches({ ...restored, topic, dispatcher, settlement, journal, pool, log, now });
   }
   cluster.start();
@@ -167,13 +174,14 @@ export function startPipeline({
         await Bun.sleep(FLUSH_STEP);
       }
     },
+    dropOldest: (bytes) => router.dropOldest(bytes),
     stop() {
       holder.stop();
       router.stop();
       lingerTimer.stop();
       cluster.stop();
       dispatcher.stop();
-      return router.discardUnread("shutdown") + settlement.abandonAll("shutdown");
+      return journal === undefined ? router.discardUnread("shutdown") + settlement.abandonAll("shutdown") : 0;
     },
   };
 }

@@ -69,14 +69,19 @@ async function untilStopped(daemon: Daemon, settings: Settings, log: Log, signal
   });
   const second = signals.next().then(() => "at once" as const);
   const end = await Promise.race([daemon.stop(), second]);
+  const { ledger, buffer } = daemon.status();
   if (end === "at once") {
-    log.error("stopped at once, on a second signal", { lost: daemon.status().ledger.held });
+    const held = buffer.mode === "disk" ? { left_in_buffer: ledger.held } : { lost: ledger.held };
+    log.error("stopped at once, on a second signal", held);
     return FAILED;
   }
-  const { delivered, discarded } = daemon.status().ledger;
-  if (end > 0) log.error("stopped; messages were lost: Kafka did not take them in time", { lost: end, delivered });
+  const { lost, left } = end;
+  const { delivered, discarded } = ledger;
+  if (lost > 0) log.error("stopped; messages were lost: Kafka did not take them in time", { lost, delivered, left });
+  else if (left > 0)
+    log.info("stopped; what is left is delivered after the next start", { left_in_buffer: left, delivered });
   else log.info("stopped", { delivered, discarded });
-  return end > 0 ? FAILED : 0;
+  return lost > 0 ? FAILED : 0;
 }
 
 interface Signals {

@@ -183,8 +183,8 @@ export class Router {
   #routeBlock(block: Block, now: number): void {
     const { topics, ledger } = this.#parts;
     const frame = this.#frame;
-    const { bytes, end, skip, again } = block;
-    if (!again) receive(ledger.total, skip === undefined ? block.count : block.live);
+    const { bytes, end, skip } = block;
+    receive(ledger.total, skip === undefined ? block.count : block.live);
     this.#mark = undefined;
     let number = block.firstNumber;
     for (let at = block.start; at < end; number++) {
@@ -193,7 +193,7 @@ export class Router {
       at += frame.size;
       if (skip?.has(number) === true) continue;
       const topic = topics.find(bytes, frame.topicStart, frame.topicEnd);
-      if (!again) receive(topic?.account ?? ledger.noTopic, 1);
+      receive(topic?.account ?? ledger.noTopic, 1);
       if (topic === undefined) this.#discard(undefined, number, "max_topics");
       else if (topic.waits || topic.waiting.count > 0) {
         this.#mark ??= markOf(block);
@@ -339,15 +339,15 @@ export class Router {
     const frame = this.#frame;
     const block = queue.read();
     if (block === undefined) return 0;
-    const { bytes, start, end, skip, again } = block;
+    const { bytes, start, end, skip } = block;
     this.#discarded = skip === undefined ? block.count : block.live;
-    if (!again) receive(ledger.total, this.#discarded);
+    receive(ledger.total, this.#discarded);
     let number = block.firstNumber;
     for (let at = start; at < end; at += frame.size, number++) {
       frame.locate(bytes, at, end);
       if (skip?.has(number) === true) continue;
       const topic = topics.find(bytes, frame.topicStart, frame.topicEnd);
-      if (!again) receive(topic?.account ?? ledger.noTopic, 1);
+      receive(topic?.account ?? ledger.noTopic, 1);
       this.#discard(topic, number, reason);
     }
     queue.release();

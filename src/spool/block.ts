@@ -15,7 +15,10 @@ export interface Block {
   bytes: Buffer;
   start: number;
   end: number;
-  /** They were taken before: before the last stop (or from a held log, and put back), so they count as received already. */
+  /**
+   * They were taken before: before the last stop (the books begin anew then with what was settled, so they are received when
+   * they are taken again), or from a held log, and put back.
+   */
   again: boolean;
   /** When set: the messages in it are to be passed over, as if they were not there. */
   skip: NumberSet | undefined;

@@ -32,6 +32,10 @@ export interface LogStart {
   again: NumberSet;
   /** At or above `read.number`: settled before the stop. Becomes the queue's own. */
   skip: NumberSet;
+  /** Of those in `skip`, or below `read.number`: not settled, but in somebody's hands already. They count as taken. */
+  open?: NumberSet;
+  /** Of the next segment to be made, at least. */
+  nextOrdinal?: number;
   /** The number of the next message. */
   nextNumber: number;
   /** Behind the last message found: from there up to `nextNumber` none was ever given. */
@@ -137,7 +141,7 @@ export class DiskQueue implements QueueReader, QueueLink {
       segment: parts.segmentSize,
       largest: parts.largestBlock,
       credit: parts.credit ?? CREDIT,
-      ordinal: (last?.ordinal ?? 0) + 1,
+      ordinal: Math.max((last?.ordinal ?? 0) + 1, start.nextOrdinal ?? 1),
       firstNumber: nextNumber,
       previousEnd,
       directoryId: start.directoryId,
@@ -156,7 +160,10 @@ export class DiskQueue implements QueueReader, QueueLink {
       onDamage: parts.onDamage,
       onLost: (lost) => this.#lose(lost),
     });
-    this.#found = again.size + unreadIn(start);
+    const open = start.open ?? new NumberSet();
+    open.forEachRange((from, to) => this.#adopt(from, to));
+    this.#taken = open.size;
+    this.#found = open.size + again.size + unreadIn(start);
     for (const segment of segments) {
       const { ordinal, path, firstNumber, end, size, index } = segment;
       this.#known.set(ordinal, { ordinal, path, firstNumber, end, size, closed: true });
@@ -290,6 +297,19 @@ export class DiskQueue implements QueueReader, QueueLink {
     return this.#control.state;
   }
 
+  /** The account (see QueueHooks) of a message that was taken and not settled; 0 for none. */
+  accountOf(number: number): number {
+    return this.#spans.accountOf(number);
+  }
+
+  /** Messages that are not settled and in no file: the disk refused them, and they go with the process. */
+  get inMemoryAlone(): number {
+    let onDisk = 0;
+    for (const { end } of this.#known.values()) onDisk = Math.max(onDisk, end);
+    const unread = this.state === "disk" ? 0 : this.#control.head().number - Math.max(onDisk, this.#reader.number);
+    return this.#spans.unsettledIn(0) + Math.max(0, unread);
+  }
+
   // For the checkpoint, which takes them all in one turn.
 
   /** What is read next, apart from what is read again. */
@@ -405,6 +425,11 @@ export class DiskQueue implements QueueReader, QueueLink {
     clearInterval(this.#degradedTimer);
     await this.#sync.stop();
     this.#reader.close();
+  }
+
+  #adopt(from: number, to: number): void {
+    for (let number = from; number < to; number++)
+      this.#spans.adopt(number, this.#reader.segments.holding(number)?.ordinal ?? 0);
   }
 
   #next(): Block | undefined {

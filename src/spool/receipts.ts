@@ -1,4 +1,5 @@
 // Receipts on the main thread: which messages of a connection, or of a session, are settled, for those who asked.
+import { type FrameMark, NO_MARK } from "./heldFrame.ts";
 import type { QueueHooks, SettledHow } from "./queue.ts";
 import { ReceiptAccount } from "./receiptAccount.ts";
 import { createReceiptMemory, ReceiptAnswerer, RequestKind } from "./receiptMemory.ts";
@@ -148,6 +149,15 @@ export class Receipts implements QueueHooks {
         this.#answer(account);
       }
     };
+  }
+
+  /** By what a message of that account (0: of nobody) can be told in a held log. */
+  markOf(key: number): FrameMark {
+    if (key === 0) return NO_MARK;
+    const receivedAt = this.#wallClock();
+    const account = this.#accounts.get(key);
+    if (account instanceof SessionAccount) return { source: 0, receivedAt, session: Buffer.from(account.hex, "hex") };
+    return { source: account === undefined ? 0 : key, receivedAt, session: undefined };
   }
 
   /** For the checkpoint: as far as their messages were taken. */

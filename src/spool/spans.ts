@@ -82,6 +82,12 @@ export class Spans {
     if (to > from) this.#takeRun(block, from, to);
   }
 
+  /** A message in that segment was taken by a way of its own, and is nobody's. */
+  adopt(number: number, ordinal: number): void {
+    this.unsettled.add(number);
+    this.#countIn(ordinal, number, 1);
+  }
+
   /** These were taken, and need nothing more. Throws a RangeError when one was settled before or never taken. */
   settle(numbers: MessageNumbers, how: SettledHow): void {
     if (numbers.count === 0) return;
@@ -96,6 +102,12 @@ export class Spans {
   untake(number: number): void {
     if (!this.unsettled.delete(number)) throw new RangeError(`message ${number} was not taken, or is settled`);
     (this.#segments[this.#segmentOf(number)] as SegmentCount).unsettled--;
+  }
+
+  /** The account of one that was taken and is not settled; 0 for none. */
+  accountOf(number: number): number {
+    const span = this.#spans[this.#spanBehind(number)];
+    return span !== undefined && span.first <= number && span.unsettled > 0 ? span.account : 0;
   }
 
   /** How many of a segment's messages are unsettled. */

@@ -1,0 +1,116 @@
+// Writes checkpoints at the right moments, and only then lets go of what the older ones needed.
+//
+// What holds, in this order:
+// - A checkpoint says what is true at one moment of the main thread; the journal begins a new file at that very moment.
+// - What was moved to held logs by then is made safe from a power cut before the checkpoint says so.
+// - Journals, segments, and numbers not reserved before, are let go of only when the checkpoint is safe as well.
+import type { CheckpointState, CheckpointStore } from "./checkpoint.ts";
+
+/** What is told about one moment. */
+export type Snapshot = Omit<CheckpointState, "clean" | "journal" | "reserved">;
+
+export interface CheckpointerParts {
+  store: Pick<CheckpointStore, "write" | "firstJournal">;
+  journal: { rotate(): number; removeBefore(ordinal: number): void; readonly bytes: number };
+  /** As it is at the call. */
+  snapshot: () => Snapshot;
+  /** The number of the next message. */
+  next: () => number;
+  /** Goes up with every message that comes or is settled: whether anything has changed. */
+  progress: () => number;
+  /** Whether files of logs could be deleted if a checkpoint knew it. */
+  hasGarbage: () => boolean;
+  /** What can be deleted once a checkpoint of this moment is on disk; deletes it when it is called. */
+  garbage: () => () => void;
+  /** Makes held logs safe from a power cut. */
+  syncHeld: () => Promise<void>;
+  /** Numbers below this one may be given to messages. */
+  reserved: number;
+  onReserved: (reserved: number) => void;
+  /** Undefined: it works again. */
+  onFailing: (why: string | undefined) => void;
+  /** Milliseconds, monotonic. */
+  now: () => number;
+}
+
+/** Numbers that are reserved ahead; renewed when half of them are used. */
+export const RESERVE = 2 ** 24;
+/** Between two checkpoints while messages come and go. Milliseconds. */
+const INTERVAL = 10_000;
+/** The same when files could be deleted, and after a failure. */
+const SOON = 1_000;
+/** A journal of more bytes is worth a checkpoint: it is what a start has to read. */
+const LONG_JOURNAL = 16 * 1024 * 1024;
+
+export class Checkpointer {
+  readonly #parts: CheckpointerParts;
+  #reserved: number;
+  #running: Promise<void> | undefined;
+  #wroteAt: number;
+  #progress: number;
+  #failing: string | undefined;
+
+  constructor(parts: CheckpointerParts) {
+    this.#parts = parts;
+    this.#reserved = parts.reserved;
+    this.#wroteAt = parts.now();
+    this.#progress = parts.progress();
+  }
+
+  /** To be called a few times a second: writes one if it is due. */
+  turn(): void {
+    if (this.#running === undefined && this.#due()) void this.write();
+  }
+
+  /** Writes one now. Never rejects: what failed is told of, and tried again. Answers whether it is on disk. */
+  async write(clean = false): Promise<boolean> {
+    await this.#running;
+    const run = this.#write(clean);
+    this.#running = run.then(() => {
+      this.#running = undefined;
+    });
+    await this.#running;
+    return this.#failing === undefined;
+  }
+
+  #due(): boolean {
+    const { now, next, journal, hasGarbage, progress } = this.#parts;
+    const age = now() - this.#wroteAt;
+    if (age < SOON) return false;
+    if (this.#failing !== undefined || journal.bytes > LONG_JOURNAL || this.#nearlyUsed(next()) || hasGarbage())
+      return true;
+    return age >= INTERVAL && progress() !== this.#progress;
+  }
+
+  #nearlyUsed(next: number): boolean {
+    return this.#reserved - next < RESERVE / 2;
+  }
+
+  async #write(clean: boolean): Promise<void> {
+    const { store, journal, snapshot, progress, garbage, syncHeld, onReserved, onFailing, now } = this.#parts;
+    this.#wroteAt = now();
+    try {
+      const reached = progress();
+      const ordinal = journal.rotate();
+      const state = snapshot();
+      const release = garbage();
+      const { number } = state.log.head;
+      const reserved = clean ? number : this.#nearlyUsed(number) ? number + RESERVE : this.#reserved;
+      await syncHeld();
+      await store.write({ ...state, clean, journal: ordinal, reserved });
+      if (!clean && reserved !== this.#reserved) {
+        this.#reserved = reserved;
+        onReserved(reserved);
+      }
+      journal.removeBefore(store.firstJournal);
+      release();
+      this.#progress = reached;
+      if (this.#failing !== undefined) onFailing(undefined);
+      this.#failing = undefined;
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      if (this.#failing === undefined) onFailing(why);
+      this.#failing = why;
+    }
+  }
+}

@@ -1,0 +1,337 @@
+// The disk buffer as one: what a start finds, the queue, the held logs, the journal and the checkpoints, put together.
+import type { Settings } from "../config/settings.ts";
+import type { DiscardReason } from "../observe/discards.ts";
+import type { Log } from "../observe/log.ts";
+import { rateLimited } from "../observe/logLimit.ts";
+import type { HeldLogStatus, SpoolReport } from "../observe/status.ts";
+import type { LedgerState } from "./checkpoint.ts";
+import { Checkpointer, RESERVE, type Snapshot } from "./checkpointer.ts";
+import { type DirectoryLock, type DirectoryProblem, openDataDirectory } from "./dataDirectory.ts";
+import { DiskQueue } from "./diskQueue.ts";
+import type { Files } from "./files.ts";
+import { nodeFiles } from "./files.ts";
+import type { FrameMark } from "./heldFrame.ts";
+import { HeldLogs } from "./heldLogs.ts";
+import { Journal } from "./journal.ts";
+import { largestBlock, logLimit } from "./limits.ts";
+import type { LogDamage } from "./logReader.ts";
+import type { MessageNumbers } from "./numbers.ts";
+import { quarantinedBytes, setAside } from "./quarantine.ts";
+import { Receipts } from "./receipts.ts";
+import { type Recovered, recover } from "./recover.ts";
+
+export interface SpoolParts {
+  settings: Settings["buffer"];
+  log: Log;
+  /** Bytes between the threads while the disk refuses. */
+  ringCapacity: number;
+  files?: Files;
+}
+
+/** What the spool has to know of those who use it, once they are there. */
+export interface SpoolUsers {
+  ledger: LedgerState;
+  topicsSeen: () => string[];
+  /** Messages that are in no file any more, under no topic: they are received and discarded in one. */
+  lost: (count: number, reason: DiscardReason) => void;
+  /** The same of a held topic's, which were received. */
+  lostOf: (topic: string, count: number) => void;
+}
+
+/** How often to look what is due. Milliseconds. */
+const TURN = 250;
+/** How often the volume is asked for its free space, and what waits is written down when `sync` says nothing. Milliseconds. */
+const LOOK = 1000;
+/** Between two lines about the same trouble. Milliseconds. */
+const LOG_INTERVAL = 60_000;
+
+/** Opens the data directory and takes over what is there. Nothing is written to a log yet. */
+export function openSpool(parts: SpoolParts): { spool: Spool } | { problem: DirectoryProblem } {
+  const { settings, log, files = nodeFiles } = parts;
+  const opened = openDataDirectory(settings.path, files);
+  if ("problem" in opened) return opened;
+  try {
+    const { machineId } = opened.lock;
+    const recovered = recover(files, settings.path, { machineId, repair: true, log });
+    return { spool: new Spool(parts, files, opened.lock, recovered) };
+  } catch (error) {
+    opened.lock.release();
+    const why = error instanceof Error ? error.message : String(error);
+    const message = `the data directory ${settings.path} (buffer.path) cannot be read: ${why}`;
+    return { problem: { kind: "unusable", message } };
+  }
+}
+
+export class Spool {
+  readonly queue: DiskQueue;
+  readonly held: HeldLogs;
+  readonly journal: Journal;
+  readonly receipts: Receipts;
+  readonly recovered: Recovered;
+  readonly #settings: Settings["buffer"];
+  readonly #files: Files;
+  readonly #lock: DirectoryLock;
+  readonly #log: Log;
+  readonly #limitedLog: ReturnType<typeof rateLimited>;
+  #checkpointer: Checkpointer | undefined;
+  #users: SpoolUsers | undefined;
+  /** Ends the wait of sessions for what the start found of them. */
+  #foundTaken: (() => void) | undefined;
+  #timers: ReturnType<typeof setInterval>[] = [];
+  #degraded: string | undefined;
+  #journalSync: Promise<void> | undefined;
+  /** Damage was met, so what is missing behind it is missing because of it. */
+  #damageMet: boolean;
+  #quarantined = 0;
+  #nearlyFull = false;
+
+  constructor({ settings, log, ringCapacity }: SpoolParts, files: Files, lock: DirectoryLock, recovered: Recovered) {
+    this.#settings = settings;
+    this.#files = files;
+    this.#lock = lock;
+    this.#log = log;
+    this.#limitedLog = rateLimited(log, LOG_INTERVAL);
+    this.recovered = recovered;
+    this.#damageMet = recovered.problems.length > 0;
+    this.#quarantined = quarantinedBytes(files, lock.paths.quarantine);
+    const { disk, sync, segment } = settings;
+    const { directoryId, sessions, openEntries, journalOrdinal } = recovered;
+    const onDamage = (damage: LogDamage) => this.#damaged(damage);
+    this.queue = new DiskQueue({
+      files,
+      directory: lock.paths.log,
+      start: { ...recovered.log, directoryId, reserved: 0 },
+      capacity: ringCapacity,
+      segmentSize: segment,
+      largestBlock: largestBlock(disk),
+      limit: disk,
+      sync,
+      onDamage,
+      onLost: ({ from, to }) => this.#users?.lost(to - from, this.#damageMet ? "damaged" : "not_spooled"),
+      onState: (state, reason) => this.#stateChanged(state === "degraded" ? reason : undefined),
+      onSyncFailure: (error) => log.error("the disk does not confirm what was written to it", { why: String(error) }),
+      onReadFailure: ({ message }) =>
+        this.#limitedLog.warn("the log cannot be read now, trying again", { why: message }, ""),
+      onFull: () => this.#full(),
+    });
+    const next = () => this.queue.readPosition.number;
+    this.receipts = new Receipts({ sessions, next });
+    this.queue.watch(this.receipts);
+    if (next() < recovered.log.previousEnd || recovered.log.again.size > 0)
+      this.#foundTaken = this.receipts.waitFor(sessions.map(([hex]) => hex));
+    this.held = new HeldLogs({
+      files,
+      directory: lock.paths.held,
+      directoryId,
+      cap: settings.held,
+      segment,
+      hooks: this.receipts,
+      onDamage,
+      onLost: (topic, count) => this.#users?.lostOf(topic, count),
+      onProblem: (topic, path, why) =>
+        this.#limitedLog.warn("a held topic's messages cannot be kept on disk now", { topic, path, why }, topic),
+    });
+    this.held.restore(recovered.held);
+    this.journal = Journal.open({
+      files,
+      directory: lock.paths.journal,
+      ordinal: journalOrdinal,
+      directoryId,
+      machineId: lock.machineId,
+      carried: openEntries,
+      onFailing: (why) => this.#journalFailing(why),
+      wallClock: Date.now,
+      later: (callback, ms) => {
+        const timer = setTimeout(callback, ms);
+        return () => clearTimeout(timer);
+      },
+    });
+  }
+
+  /** Calls back with each of these messages that any log has; see `LogReader.fetch`. */
+  fetch(numbers: MessageNumbers, visit: (number: number, bytes: Buffer, start: number, end: number) => void): void {
+    this.queue.fetch(numbers, visit);
+    for (const log of this.held.all()) log.fetch(numbers, visit);
+  }
+
+  /** Writes the first checkpoint; when it resolves, messages may be appended. */
+  async start(users: SpoolUsers): Promise<void> {
+    this.#users = users;
+    const { queue, held, journal } = this;
+    const { nextNumber } = this.recovered.log;
+    const checkpointer = new Checkpointer({
+      store: this.recovered.checkpoints,
+      journal,
+      snapshot: () => this.#snapshot(),
+      next: () => queue.head.number,
+      progress: () => queue.written + queue.settled - held.unsettled,
+      hasGarbage: () => queue.segmentsToDelete().length > 0 || held.garbage().length > 0,
+      garbage: () => {
+        const segments = queue.segmentsToDelete();
+        const ofHeld = held.garbage();
+        return () => {
+          held.drop(ofHeld);
+          queue.dropSegments(segments);
+          this.#look();
+        };
+      },
+      syncHeld: () => held.sync(),
+      reserved: nextNumber,
+      onReserved: (reserved) => queue.reserve(reserved),
+      onFailing: (why) => this.#checkpointFailing(why),
+      now: () => performance.now(),
+    });
+    this.#checkpointer = checkpointer;
+    this.#look();
+    // Without a checkpoint, numbers could be given twice after a power cut; without numbers, nothing could be taken at all.
+    if (!(await checkpointer.write())) queue.reserve(nextNumber + RESERVE);
+    this.#every(TURN, () => this.#turn());
+    this.#every(LOOK, () => this.#look());
+    const { sync } = this.#settings;
+    if (sync !== "never") this.#every(sync === "always" ? LOOK : sync, () => this.#syncJournal());
+  }
+
+  report(): SpoolReport {
+    const { queue, held, journal } = this;
+    const degraded = this.#degraded;
+    return {
+      buffer: {
+        mode: degraded === undefined ? "disk" : "degraded",
+        ...(degraded === undefined ? {} : { reason: degraded }),
+        path: this.#settings.path,
+        full: queue.full,
+        limit: Math.min(this.#settings.disk, queue.limit + held.bytes + journal.bytes),
+        used: queue.bytesOnDisk + held.bytes + journal.bytes,
+        held_bytes: held.bytes,
+        journal_bytes: journal.bytes,
+        quarantined_bytes: this.#quarantined,
+        segments: queue.segments,
+        synced_age: Math.round(queue.sync.age),
+        sync_failures: queue.sync.failures,
+      },
+      unread: queue.topicsUnread(),
+      held: held.reports().map(({ oldestAge, ...log }): HeldLogStatus => ({ ...log, oldest_age: oldestAge })),
+    };
+  }
+
+  /** Messages that are not settled. */
+  get unsettled(): number {
+    return this.queue.unsettled + this.held.unsettled;
+  }
+
+  /** Of these, the messages that are in memory alone, since the disk refuses them: a stop loses them. */
+  get inMemoryAlone(): number {
+    return this.#degraded === undefined ? 0 : this.queue.inMemoryAlone;
+  }
+
+  /** To whom a message belongs that was taken from the queue: what the held log that it moves to must know. */
+  readonly markOf = (number: number): FrameMark => this.receipts.markOf(this.queue.accountOf(number));
+
+  /** Bytes of messages that have to go so that the disk gets any room: a segment goes as a whole. */
+  get roomAtOnce(): number {
+    return this.#settings.segment;
+  }
+
+  /** Messages were given up to make room: deletes what files it can. */
+  async giveBack(): Promise<void> {
+    if (this.queue.segmentsToDelete().length > 0) await this.#checkpointer?.write();
+  }
+
+  /** To be called when nothing is appended, read or delivered any more. Answers whether all of it is safe on disk. */
+  async stop(): Promise<boolean> {
+    for (const timer of this.#timers) clearInterval(timer);
+    this.receipts.stop();
+    this.journal.flush();
+    await this.queue.stop();
+    const safe = (await this.#checkpointer?.write(true)) ?? true;
+    this.journal.close();
+    this.held.close();
+    this.recovered.checkpoints.close();
+    this.#lock.release();
+    return safe && this.#degraded === undefined;
+  }
+
+  #every(ms: number, action: () => void): void {
+    this.#timers.push(setInterval(action, ms));
+  }
+
+  #snapshot(): Snapshot {
+    const { queue, held, receipts, recovered } = this;
+    const users = this.#users as SpoolUsers;
+    return {
+      directoryId: recovered.directoryId,
+      machineId: this.#lock.machineId,
+      log: { read: queue.readPosition, head: queue.head },
+      unsettled: queue.unsettledNumbers(),
+      settled: queue.settledAhead(),
+      held: held.states(),
+      ledger: users.ledger,
+      topicsSeen: users.topicsSeen(),
+      sessions: receipts.sessions(),
+      producer: null,
+    };
+  }
+
+  #turn(): void {
+    this.#checkpointer?.turn();
+    const { again, previousEnd } = this.recovered.log;
+    if (this.#foundTaken !== undefined && again.size === 0 && this.queue.readPosition.number >= previousEnd) {
+      this.#foundTaken();
+      this.#foundTaken = undefined;
+    }
+  }
+
+  /** Looks how much the log may take on disk now. */
+  #look(): void {
+    const { disk, minFreeDisk: minFree, path } = this.#settings;
+    const { queue, held, journal } = this;
+    try {
+      const free = this.#files.free(path);
+      this.#nearlyFull = free < minFree;
+      held.freeze(this.#nearlyFull);
+      const use = { disk, minFree, free, log: queue.bytesOnDisk, held: held.bytes, journal: journal.bytes };
+      queue.setLimit(logLimit(use));
+    } catch (error) {
+      this.#limitedLog.warn("the volume does not say how much is free", { why: String(error) }, "free");
+    }
+  }
+
+  /** Appending waits for room: makes what there can be. */
+  #full(): void {
+    this.#look();
+    if (this.queue.full && this.#checkpointer !== undefined) void this.#checkpointer.write();
+  }
+
+  #syncJournal(): void {
+    this.#journalSync ??= this.journal.sync().finally(() => {
+      this.#journalSync = undefined;
+    });
+  }
+
+  #damaged({ path, from, to, unreadable }: LogDamage): void {
+    this.#damageMet = true;
+    this.#log.error("a part of the buffer is damaged; it is set aside, and what is behind it is delivered", {
+      ...{ path, from, to },
+      why: unreadable ? "the disk does not give it" : "its checksum does not hold",
+    });
+    setAside(this.#files, this.#lock.paths.quarantine, path, from, to);
+    this.#quarantined = quarantinedBytes(this.#files, this.#lock.paths.quarantine);
+  }
+
+  #stateChanged(why: string | undefined): void {
+    this.#degraded = why;
+    if (why !== undefined)
+      this.#log.error("the disk takes no messages: they are kept in memory until it does", { why });
+    else this.#log.info("the disk takes messages again");
+  }
+
+  #journalFailing(why: string | undefined): void {
+    if (why === undefined) this.#log.info("the delivery journal is written again");
+    else this.#log.error("the delivery journal cannot be written: a crash now may repeat messages", { why });
+  }
+
+  #checkpointFailing(why: string | undefined): void {
+    if (why === undefined) this.#log.info("checkpoints are written again");
+    else this.#log.error("no checkpoint can be written, so nothing on disk is given back; trying again", { why });
+  }
+}
