@@ -52,6 +52,7 @@ export class Holder {
   /** Since when a partition cannot be sent to. */
   readonly #since = new Map<Partition, number>();
   #timer: ReturnType<typeof setInterval> | undefined;
+  #looking = false;
 
   constructor(parts: HolderParts) {
     this.#parts = parts;
@@ -77,20 +78,26 @@ export class Holder {
 
   /** Looks what can be reached. `pressed`: memory is used up, so nothing that cannot be sent is given any time. */
   look(pressed = false): void {
+    // What is set free here may use up memory, and press again.
+    if (this.#looking) return;
+    this.#looking = true;
     const { topics, brokers, now } = this.#parts;
     const time = now();
     this.#unreachable.look(brokers());
     for (const topic of topics()) if (topic.standing.kind === "live") this.#lookAt(topic, time, pressed);
+    this.#looking = false;
   }
 
   #lookAt(topic: Topic, time: number, pressed: boolean): void {
     const { memory } = this.#parts.around;
     let out = 0;
-    let drain = false;
+    // A disk that could not be read may be by now.
+    let drain = topic.waiting.count > 0;
     for (const partition of topic.allPartitions()) {
       const why = this.#whyNot(topic, partition);
       if (why === undefined) {
         this.#since.delete(partition);
+        if ((partition.waiting?.count ?? 0) > 0) drain = true;
         if (partition.parked === undefined) continue;
         topic.park(partition, undefined);
         drain = true;

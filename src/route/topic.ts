@@ -108,6 +108,15 @@ export class Topic {
     return partition.waiting;
   }
 
+  /** A run before this one left messages on disk that wait for it, or for one of its partitions. */
+  restoreWaiting(partition: number | undefined): void {
+    const disk = this.#around.openHeld?.(this.name, partition);
+    if (disk === undefined) return;
+    const waiting = partition === undefined ? this.waiting : this.waitingOf(this.ensurePartition(partition));
+    waiting.restore(disk);
+    this.#placeMemory();
+  }
+
   /** What waits for the topic, and for its partitions apart. */
   *allWaiting(): Generator<Waiting> {
     yield this.waiting;

@@ -46,6 +46,8 @@ export interface RestoredHeld {
   open: NumberSet;
   /** Messages to be handed out, those of `again` among them. */
   unread: number;
+  /** Of the next segment to be made. */
+  nextOrdinal: number;
 }
 
 export class HeldLog {
@@ -180,9 +182,9 @@ export class HeldLog {
 
   /** Takes over what a start found. Before anything else. */
   restore(found: RestoredHeld): void {
-    const { segments, read, again, skip, open, unread, reason } = found;
+    const { segments, read, again, skip, open, unread, nextOrdinal, reason } = found;
     this.reason = reason;
-    this.#segments.restore(segments, read);
+    this.#segments.restore(segments, nextOrdinal);
     this.#restoredLast = this.last;
     this.#restoredSegment = segments.at(-1)?.ordinal ?? 0;
     this.#unread = unread;

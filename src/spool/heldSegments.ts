@@ -81,7 +81,7 @@ export class HeldSegments {
     return [entry?.firstNumber ?? 0, entry?.end ?? 0];
   }
 
-  restore(found: readonly RestoredSegment[], read: LogPosition): void {
+  restore(found: readonly RestoredSegment[], nextOrdinal: number): void {
     for (const { ordinal, path, firstNumber, previousEnd, end, size } of found) {
       const since = this.#common.wallClock();
       this.#entries.push({
@@ -91,7 +91,7 @@ export class HeldSegments {
       this.#common.add(size);
       this.#last = Math.max(this.#last, end - 1);
     }
-    this.#ordinal = Math.max(read.segment, found.at(-1)?.ordinal ?? 0);
+    this.#ordinal = nextOrdinal - 1;
   }
 
   /** Writes the block. Answers the segment, if it had to begin one. Throws what the file system throws. */
