@@ -64,9 +64,10 @@ export class HeldLog {
   #failedAt = Number.NEGATIVE_INFINITY;
   /** What was told of the disk last: it is told once. */
   #told = "";
-  /** Found at the start, up to this number: the receipts do not know of them yet. */
-  #restoredLast = 0;
+  /** The last segment that was found at the start. */
   #restoredSegment = 0;
+  /** What is handed out now is from there: the receipts do not know of it yet. */
+  #news = false;
   /** One message, for the spans. */
   readonly #one: Block = { ...emptyBlock(Buffer.alloc(0)), count: 1, live: 1 };
 
@@ -80,7 +81,7 @@ export class HeldLog {
     this.#spans = new Spans({
       // A message that came here in this run was taken, for the receipts, when the main log's reader took it.
       onTaken: (account, number, count, endsAt) => {
-        if (number <= this.#restoredLast) hooks?.onTaken(account, number, count, endsAt);
+        if (this.#news) hooks?.onTaken(account, number, count, endsAt);
       },
       onSettled: (account, number, count, how) => hooks?.onSettled(account, number, count, how),
     });
@@ -185,7 +186,6 @@ export class HeldLog {
     const { segments, read, again, skip, open, unread, nextOrdinal, reason } = found;
     this.reason = reason;
     this.#segments.restore(segments, nextOrdinal);
-    this.#restoredLast = this.last;
     this.#restoredSegment = segments.at(-1)?.ordinal ?? 0;
     this.#unread = unread;
     this.#reader = this.#newReader(read, again, skip);
@@ -268,6 +268,7 @@ export class HeldLog {
     const session = block.session && Buffer.from(block.session);
     const mark: FrameMark = { source, receivedAt: block.receivedAt, session };
     const account = this.#common.parts.hooks?.accountOf(source, session) ?? 0;
+    this.#news = restored;
     let going = true;
     let at = block.start;
     for (let index = 0; index < count; index++) {
