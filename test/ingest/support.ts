@@ -13,7 +13,7 @@ import type { Log } from "../../src/observe/log.ts";
 import { MemoryQueue } from "../../src/spool/memoryQueue.ts";
 import { encodeAnyPartition, FrameFault, FrameReader } from "../../src/wire/frame.ts";
 
-const silentLog: Log = {
+export const silentLog: Log = {
   debug: () => {},
   info: () => {},
   warn: () => {},
