@@ -94,7 +94,7 @@ const lineOf = (index: number) => `line ${index} of them`;
 
 /** Gives `bruce send` line after line, until it is stopped. */
 function feedLines(topic: string, socket: string, rate: number) {
-  const process = startSend({ topic, socket, retry: "10m" }, { command: COMPILED });
+  const process = startSend({ topic, socket, retry: "10m", wait: "spooled" }, { command: COMPILED });
   let going = true;
   let sent = 0;
   const feeding = (async () => {

@@ -151,8 +151,12 @@ function listen(socket: Socket): { next(): Promise<number | undefined> } {
 
 function write(socket: Socket, bytes: Buffer): Promise<boolean> {
   return new Promise((resolve) => {
-    socket.write(bytes, (error) => resolve(!error));
-    socket.once("close", () => resolve(false));
+    const closed = () => resolve(false);
+    socket.once("close", closed);
+    socket.write(bytes, (error) => {
+      socket.off("close", closed);
+      resolve(!error);
+    });
   });
 }
 
