@@ -21,6 +21,11 @@ export interface LogState {
   read: LogPosition;
   /** Behind the last block written. */
   head: LogPosition;
+  /**
+   * Numbers [from, to) that this run's first segment passes over. Only its header says so on the disk, and it may not be
+   * there yet.
+   */
+  unused?: { from: number; to: number };
 }
 
 /** Which messages of a log are to be delivered still. */
@@ -144,14 +149,16 @@ export class CheckpointStore {
   }
 
   /**
-   * Takes `state` down as it is at the call, writes it over the older slot and makes it safe from a power cut. Rejects when
-   * the disk refuses; the newest checkpoint written before is still there then.
+   * Takes `state` down as it is at the call; when `ready` has resolved, writes it over the older slot and makes it safe from a
+   * power cut. Rejects when the disk refuses, or `ready` does; the newest checkpoint written before is still there then.
    */
-  async write(state: CheckpointState): Promise<void> {
+  async write(state: CheckpointState, ready: Promise<void> = Promise.resolve()): Promise<void> {
     const newest = Math.max(...this.#slots.map(({ generation }) => generation));
     const slot = this.#slots.reduce((older, other) => (other.generation < older.generation ? other : older));
     const generation = newest + 1;
     const content = encodeCheckpoint({ ...state, generation, writtenAt: this.#wallClock() });
+    const { journal } = state;
+    await ready;
     const isNew = slot.fd === undefined;
     slot.generation = 0;
     try {
@@ -167,7 +174,7 @@ export class CheckpointStore {
       throw error;
     }
     slot.generation = generation;
-    slot.journal = state.journal;
+    slot.journal = journal;
   }
 
   close(): void {

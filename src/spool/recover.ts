@@ -12,6 +12,7 @@ import {
   CheckpointStore,
   type LedgerState,
   type LogPosition,
+  type LogState,
   type SessionState,
 } from "./checkpoint.ts";
 import { directoryPaths } from "./dataDirectory.ts";
@@ -70,11 +71,11 @@ const MAX_SESSIONS = 10_000;
 const BEGINNING: LogPosition = { number: 0, segment: 0, offset: 0 };
 
 /** Throws only when the directory itself cannot be read: then the disk is not usable now. */
-export function recover(files: Files, path: string, { machineId, repair, log }: RecoverOptions): Recovered {
+export function recover(files: Files, path: string, { machineId, repair, log: lines }: RecoverOptions): Recovered {
   const problems: RecoveryProblem[] = [];
   const onProblem = (problem: RecoveryProblem) => {
     problems.push(problem);
-    log?.warn("something in the data directory was not as it should be", { ...problem });
+    lines?.warn("something in the data directory was not as it should be", { ...problem });
   };
   const paths = directoryPaths(path);
   const checkpoints = new CheckpointStore(files, path);
@@ -124,11 +125,13 @@ export function recover(files: Files, path: string, { machineId, repair, log }: 
   const heldLogs = held.map((each, index) => recoveredHeld(files, each, changes.held[index] as LogChanges, ledger));
 
   const numbers = nextNumbers(checkpoint, found, held, facts);
+  const log = recoveredLog(found, main, changes.main);
+  passOver(log, checkpoint?.log.unused, numbers.log.previousEnd);
   return {
     directoryId,
     clean: numbers.clean,
     bindingOk: isBound(checkpoint, replay.header, directoryId, machineId),
-    log: { ...recoveredLog(found, main, changes.main), ...numbers.log },
+    log: { ...log, ...numbers.log },
     held: heldLogs,
     openEntries,
     journalOrdinal: replay.lastOrdinal + 1,
@@ -176,10 +179,22 @@ function nextNumbers(
     return { clean: false, log: { previousEnd, nextNumber: known === 0 ? 1 : known + UNKNOWN_RESERVE } };
   }
   const { log, unsettled, settled, reserved } = checkpoint;
-  const last = Math.max(unsettled.last ?? 0, settled.last ?? 0);
-  const previousEnd = Math.max(known, log.head.number, log.read.number, last + 1);
-  const clean = checkpoint.clean && previousEnd === log.head.number && found.lastOrdinal <= log.head.segment;
-  return { clean, log: { previousEnd, nextNumber: clean ? previousEnd : Math.max(previousEnd, reserved) } };
+  for (const last of [unsettled.last, settled.last]) if (last !== undefined) known = Math.max(known, last + 1);
+  // Numbers that the last run passed over are no messages, if it got no further.
+  const { from, to } = log.unused ?? { from: 0, to: 0 };
+  const passedOver = log.head.number === to && log.read.number <= to && known <= from;
+  const previousEnd = passedOver ? Math.max(known, from) : Math.max(known, log.head.number, log.read.number);
+  const clean =
+    checkpoint.clean && Math.max(previousEnd, to) === log.head.number && found.lastOrdinal <= log.head.segment;
+  const nextNumber = clean ? log.head.number : Math.max(previousEnd, reserved);
+  return { clean, log: { previousEnd, nextNumber } };
+}
+
+/** Numbers that the last run passed over, when the segment whose header says that is not there any more. */
+function passOver(log: RecoveredLog, unused: LogState["unused"], previousEnd: number): void {
+  if (unused === undefined || unused.to > previousEnd) return;
+  if (log.segments.some(({ firstNumber }) => firstNumber >= unused.to)) return;
+  log.skip.addRange(Math.max(unused.from, log.read.number), unused.to);
 }
 
 function isBound(

@@ -139,7 +139,7 @@ function scan(search: SegmentSearch, segment: Unsealed, found: FoundSegments): S
   const { firstNumber, previousEnd } = header;
   const read = state?.read;
   const partly = last && !gaps && read?.segment === ordinal && read.offset > SEGMENT_HEADER && read.offset <= size;
-  let end = partly ? Math.max(read.number, firstNumber) : firstNumber;
+  let end = partly ? Math.max(endOfTaken(state as LogState), firstNumber) : firstNumber;
   let messages = end - firstNumber;
   const note = (block: BlockHeader, blockEnd: number, session: string) => {
     end = Math.max(end, blockEnd);
@@ -183,6 +183,11 @@ function scan(search: SegmentSearch, segment: Unsealed, found: FoundSegments): S
   // Of the last one, what could not be cut is no part of the log. Of the others, the end of the file is the end.
   const length = last ? result.end : left;
   return { ordinal, path, firstNumber, previousEnd, end, size: length, messages, sealed: false };
+}
+
+/** Behind the last message before the read position, which may have passed over numbers that were never used. */
+function endOfTaken({ read: { number }, unused }: LogState): number {
+  return unused !== undefined && number > unused.from && number <= unused.to ? unused.from : number;
 }
 
 /**

@@ -159,3 +159,19 @@ test("there is room for the next checkpoints on a disk that got full", async () 
   for (let journal = 3; journal < 10; journal++) await store.write(stateOf({ journal, topicsSeen }));
   expect(reload(files).checkpoint?.journal).toBe(9);
 });
+
+test("a checkpoint says what was so when it was asked for, also when it has to wait", async () => {
+  const files = new FakeFiles();
+  const store = storeOn(files);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const unsettled = setOf([1, 2]);
+  const written = store.write(stateOf({ unsettled }), promise);
+  unsettled.delete(1);
+  expect(reload(files).checkpoint).toBeUndefined();
+  resolve();
+  await written;
+  expect(valuesOf(reload(files).checkpoint?.unsettled ?? setOf([]))).toEqual([1, 2]);
+  const failing = Promise.reject(new Error("EIO: held logs"));
+  await expect(store.write(stateOf({ journal: 7 }), failing)).rejects.toThrow("held logs");
+  expect(reload(files).checkpoint?.journal).toBe(1);
+});

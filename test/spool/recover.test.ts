@@ -285,3 +285,30 @@ function blockStarts(bytes: Buffer): { end: number }[] {
     found.push({ end: at + block.size });
   return found;
 }
+
+test("numbers that a run passed over and never came to use are not lost, however often it dies", async () => {
+  const world = new World();
+  world.main.segment();
+  world.main.block([1, 2, 3]);
+  const end = world.main.head;
+  await world.checkpoints.write(stateOf({ log: { read: { ...end, offset: 64, number: 1 }, head: end } }));
+  let { log, checkpoints } = world.recover();
+  expect(log).toMatchObject({ previousEnd: 4, nextNumber: 1000 });
+  for (let life = 0; life < 3; life++) {
+    const unused = { from: log.previousEnd, to: log.nextNumber };
+    const read = life < 2 ? { ...end, offset: 64, number: 1 } : { ...end, number: unused.to };
+    const head = { ...end, number: unused.to };
+    await checkpoints.write(stateOf({ log: { read, head, unused }, reserved: 1000 * (life + 2) }));
+    const recovered = world.recover();
+    ({ log, checkpoints } = recovered);
+    expect(log).toMatchObject({ previousEnd: 4, nextNumber: 1000 * (life + 2) });
+    expect(readAll(world.files, recovered)).toMatchObject({ main: life < 2 ? [1, 2, 3] : [], lost: [] });
+  }
+  // Used, and gone since: those are lost, and only those.
+  const unused = { from: 4, to: 4000 };
+  const read = { ...end, offset: 64, number: 1 };
+  await checkpoints.write(stateOf({ log: { read, head: { number: 4005, segment: 2, offset: 500 }, unused } }));
+  const recovered = world.recover();
+  expect(recovered.log).toMatchObject({ previousEnd: 4005, nextNumber: 4005 });
+  expect(readAll(world.files, recovered)).toMatchObject({ main: [1, 2, 3], lost: range(4000, 4005) });
+});
