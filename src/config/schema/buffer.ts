@@ -14,7 +14,7 @@ export const buffer: Table<Tables["buffer"]> = {
     },
     disk: {
       kind: size("0", "1048576g"),
-      default: 0,
+      default: 4096 * MB,
       about: "How much disk waiting messages may take, at least 1m; 0 keeps them in memory only.",
     },
     memory: {
