@@ -96,8 +96,7 @@ export class Checkpointer {
       const release = garbage();
       const { number } = state.log.head;
       const reserved = clean ? number : this.#nearlyUsed(number) ? number + RESERVE : this.#reserved;
-      await syncHeld();
-      await store.write({ ...state, clean, journal: ordinal, reserved });
+      await store.write({ ...state, clean, journal: ordinal, reserved }, syncHeld());
       if (!clean && reserved !== this.#reserved) {
         this.#reserved = reserved;
         onReserved(reserved);

@@ -258,10 +258,11 @@ export class Spool {
   #snapshot(): Snapshot {
     const { queue, held, receipts, recovered } = this;
     const users = this.#users as SpoolUsers;
+    const { previousEnd, nextNumber } = recovered.log;
     return {
       directoryId: recovered.directoryId,
       machineId: this.#lock.machineId,
-      log: { read: queue.readPosition, head: queue.head },
+      log: { read: queue.readPosition, head: queue.head, unused: { from: previousEnd, to: nextNumber } },
       unsettled: queue.unsettledNumbers(),
       settled: queue.settledAhead(),
       held: held.states(),
