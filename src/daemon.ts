@@ -100,7 +100,7 @@ export async function startDaemon(settings: Settings, log: Log, version: string)
     status,
     async stop() {
       state = "stopping";
-      await stopInputs();
+      await stopInputs(settings.delivery.shutdownTimeout);
       await pipeline.flush(settings.delivery.shutdownTimeout);
       const givenUp = pipeline.stop();
       flushed();

@@ -163,6 +163,13 @@ export class Connections {
     }
   }
 
+  /** Ends those that are not drained. Answers how many those were. */
+  abandon(now: number): number {
+    const rest = this.#all.filter(({ state }) => state === "open" || state === "doomed");
+    for (const connection of rest) this.#close(connection, now);
+    return rest.length;
+  }
+
   /** Nothing more will be delivered: tells those that wait for it. */
   flushed(now: number): void {
     this.#around.phase = "flushed";

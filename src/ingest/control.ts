@@ -5,10 +5,12 @@ import type { InputCounters, InputKind } from "./report.ts";
 export const STOP = 0;
 /** Word: set to 1 by the main thread, after STOP: nothing more will be delivered. */
 export const FLUSHED = 2;
+/** Word: set to 1 by the main thread, after STOP: what is not in the queue by now is given up. */
+export const ABANDON = 3;
 /** Word: set to 1 by the input thread when it posts a report, to 0 by the main thread when it has it. */
 export const REPORT_OUT = 1;
 
-const WORDS = 3;
+const WORDS = 4;
 const COUNTERS_AT = 64;
 const KINDS: readonly InputKind[] = ["datagram", "stream", "tcp"];
 const FIELDS = 5;

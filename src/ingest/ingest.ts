@@ -9,7 +9,7 @@ import type { Log } from "../observe/log.ts";
 import type { InputStatus } from "../observe/status.ts";
 import type { QueueLink } from "../spool/queue.ts";
 import { MOST_CONNECTIONS, type Receipts } from "../spool/receipts.ts";
-import { controlWords, createControl, FLUSHED, REPORT_OUT, SharedCounters, STOP } from "./control.ts";
+import { ABANDON, controlWords, createControl, FLUSHED, REPORT_OUT, SharedCounters, STOP } from "./control.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK, openLibc } from "./libc.ts";
 import type {
   Addresses,
@@ -63,8 +63,11 @@ export interface Ingest {
   /** Of the inputs that are open, as they are now. */
   counters(): IngestReport["counters"];
   status(): InputStatus[];
-  /** Takes nothing more, and resolves when everything that was taken is in the queue. */
-  stop(): Promise<void>;
+  /**
+   * Takes nothing more, and resolves when everything that was taken is in the queue. What has found no room in it after
+   * `patience` ms is discarded ("shutdown"), and what the system has accepted and nobody has read is lost.
+   */
+  stop(patience: number): Promise<void>;
   /** To be called after a stop, when nothing more will be delivered: those who wait to hear of it are told so. */
   flushed(): void;
   /** Resolves when, after a stop and `flushed`, the clients' connections are closed too. */
@@ -161,9 +164,14 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
     addresses,
     counters,
     status: () => statusOf(addresses, counters()),
-    stop() {
+    stop(patience) {
       if (state === "running" && Atomics.exchange(words, STOP, 1) === 0) wake();
-      return drained.promise;
+      const timer = setTimeout(() => {
+        if (state !== "running") return;
+        Atomics.store(words, ABANDON, 1);
+        wake();
+      }, patience);
+      return drained.promise.finally(() => clearTimeout(timer));
     },
     flushed() {
       if (state === "running" && Atomics.exchange(words, FLUSHED, 1) === 0) wake();

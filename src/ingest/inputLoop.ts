@@ -5,7 +5,7 @@ import { ReceiptAsker } from "../spool/receiptMemory.ts";
 import type { SplitterLimits } from "../wire/splitter.ts";
 import { Acceptor } from "./acceptor.ts";
 import { Connections } from "./connections.ts";
-import { controlWords, FLUSHED, SharedCounters, STOP } from "./control.ts";
+import { ABANDON, controlWords, FLUSHED, SharedCounters, STOP } from "./control.ts";
 import { DatagramSocket } from "./datagramSocket.ts";
 import { DatagramGatherer } from "./datagrams.ts";
 import { DiscardTally } from "./discardTally.ts";
@@ -190,6 +190,7 @@ export class InputLoop {
     this.#asker?.takeChanged();
     this.#connections.answer(now);
     if (Atomics.load(this.#control, STOP) !== 0 && this.#phase === "running") this.#stop(now);
+    if (Atomics.load(this.#control, ABANDON) !== 0 && this.#phase === "draining") this.#abandon(now);
     if (Atomics.load(this.#control, FLUSHED) !== 0 && !this.#flushed) {
       this.#flushed = true;
       this.#connections.flushed(now);
@@ -205,6 +206,14 @@ export class InputLoop {
     }
     this.#ports.length = 0;
     this.#connections.stop();
+  }
+
+  /** The queue had no room for everything in time. */
+  #abandon(now: number): void {
+    for (const intake of this.#intakes) intake.abandon();
+    this.#datagrams?.abandon();
+    const connections = this.#connections.abandon(now);
+    this.#parts.shell.warn("the buffer had no room for everything that was sent before the stop", { connections });
   }
 
   /** Goes on to the next phase of a stop, when this one is done. */

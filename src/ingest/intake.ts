@@ -1,5 +1,6 @@
 // One input's way into the queue: what is good is appended, what is not is counted, and a full queue stalls or drops.
 import type { WhenFull } from "../config/settings.ts";
+import type { DiscardReason } from "../observe/discards.ts";
 import type { QueueWriter } from "../spool/queue.ts";
 import { FAULT_REASONS, FrameFault, PARTITION_KEY, readInt16, readInt32 } from "../wire/frame.ts";
 import type { DiscardTally } from "./discardTally.ts";
@@ -58,7 +59,8 @@ export class Intake {
     if (end - start > this.#parts.queue.largest) {
       this.#acceptInParts(source, bytes, start, end);
     } else if (this.stalls(source) || !this.#append(source, bytes, start, end, count)) {
-      if (this.#parts.whenFull === "drop_newest" && source.session === undefined) this.#drop(source, bytes, start, end);
+      if (this.#parts.whenFull === "drop_newest" && source.session === undefined)
+        this.#drop("queue_full", source, bytes, start, end);
       else this.#wait(source, bytes, start, end, count);
     }
   }
@@ -83,6 +85,14 @@ export class Intake {
   /** What waits of that source is not taken: nobody was told that it would be, and it is sent again. */
   forget(source: Source): void {
     this.#pending = this.#pending.filter((pending) => pending.source !== source);
+  }
+
+  /** Gives up what waits. That of sessions is not counted: it is sent again. */
+  abandon(): void {
+    for (const { source, bytes } of this.#pending) {
+      if (source.session === undefined) this.#drop("shutdown", source, bytes, 0, bytes.length);
+    }
+    this.#pending = [];
   }
 
   /** Discards one message of `size` bytes that is not acceptable; bytes[start, end) is its beginning. */
@@ -135,10 +145,10 @@ export class Intake {
     this.accept(source, bytes, from, end, count);
   }
 
-  #drop(source: Source, bytes: Buffer, start: number, end: number): void {
+  #drop(reason: DiscardReason, source: Source, bytes: Buffer, start: number, end: number): void {
     for (let at = start; at < end; ) {
       const size = readInt32(bytes, at);
-      this.#parts.discards.add(this.kind, "queue_full", topicAt(bytes, at), bytes, at, at + size, size);
+      this.#parts.discards.add(this.kind, reason, topicAt(bytes, at), bytes, at, at + size, size);
       this.counters.messages++;
       this.counters.bytes += size;
       source.discarded(1);

@@ -15,7 +15,7 @@ import { recover } from "../../src/spool/recover.ts";
 import type { SyncMode } from "../../src/spool/sync.ts";
 import { FrameFault, FrameReader } from "../../src/wire/frame.ts";
 import { Asker } from "./asker.ts";
-import { silentLog } from "./support.ts";
+import { PATIENCE, silentLog } from "./support.ts";
 
 export interface DiskOptions {
   sync?: SyncMode;
@@ -133,7 +133,7 @@ export class DiskHarness {
     for (const asker of this.#askers) asker.close();
     this.reading = true;
     const ingest = await this.ingest;
-    const stopped = ingest.stop();
+    const stopped = ingest.stop(PATIENCE);
     this.read();
     await stopped;
     ingest.flushed();

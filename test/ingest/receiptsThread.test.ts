@@ -4,7 +4,7 @@ import { MessageNumbers } from "../../src/spool/numbers.ts";
 import { Receipts } from "../../src/spool/receipts.ts";
 import { encodeResume, encodeSync, SyncLevel } from "../../src/wire/receipts.ts";
 import { Asker } from "./asker.ts";
-import { DatagramClient, frame, Harness } from "./support.ts";
+import { DatagramClient, frame, Harness, PATIENCE } from "./support.ts";
 
 let harness: Harness;
 let tracker: Receipts;
@@ -124,7 +124,7 @@ test("a stop answers what is delivered in time, and says of the rest that it was
   const asker = await client();
   asker.send(frame("1"), encodeSync(Delivered, 1), frame("2"), encodeSync(Delivered, 2));
   await harness.until(() => harness.messages.length === 2);
-  await ingest.stop();
+  await ingest.stop(PATIENCE);
   settle([1]);
   await until(() => asker.syncs.length === 1);
   expect(asker.over).toBe(false);

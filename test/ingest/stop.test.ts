@@ -2,7 +2,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { client, DatagramClient, frame, Harness, write } from "./support.ts";
+import { client, DatagramClient, frame, Harness, PATIENCE, write } from "./support.ts";
 
 let harness: Harness;
 afterEach(() => harness.stop());
@@ -24,7 +24,7 @@ test("everything accepted before the stop is in the queue when it resolves", asy
   await write(tcp, frame("tcp"));
   const unaccepted = await client(harness.input.stream.path);
   await write(unaccepted, frame("last"));
-  const stopped = ingest.stop();
+  const stopped = ingest.stop(PATIENCE);
   harness.reading = true;
   harness.read();
   await stopped;
@@ -48,7 +48,7 @@ test("a stream client that writes on learns of the stop by its write, before the
   stream.resume();
   const failure = once(stream, "error");
   await write(stream, frame("before"));
-  await ingest.stop();
+  await ingest.stop(PATIENCE);
   expect(harness.counters.stream?.open).toBe(1);
   stream.write(frame("after"));
   const [error] = await failure;
@@ -65,7 +65,7 @@ test("datagrams accepted before the stop are taken, later ones are refused", asy
   const datagrams = new DatagramClient(harness.input.datagram.path);
   let sent = 0;
   while (sent < 500) if (datagrams.trySend(frame(`${sent}`)) === 0) sent++;
-  await ingest.stop();
+  await ingest.stop(PATIENCE);
   expect(datagrams.trySend(frame("late"))).not.toBe(0);
   harness.read();
   expect(harness.values).toEqual(Array.from({ length: 500 }, (_, i) => `${i}`));
@@ -77,10 +77,24 @@ test("half a message at the stop is an unclean disconnect", async () => {
   const ingest = await harness.start();
   const stream = await client(harness.input.stream.path);
   await write(stream, Buffer.concat([frame("whole"), frame("half").subarray(0, 10)]));
-  await ingest.stop();
+  await ingest.stop(PATIENCE);
   expect(harness.counters.stream?.uncleanDisconnects).toBe(1);
   harness.read();
   expect(harness.values).toEqual(["whole"]);
+  stream.destroy();
+});
+
+test("what finds no room in time is discarded, and the stop goes on", async () => {
+  harness = new Harness(100_000);
+  harness.input.datagram.whenFull = "block";
+  harness.reading = false;
+  const ingest = await harness.start();
+  const stream = await client(harness.input.stream.path);
+  stream.on("error", () => {});
+  stream.write(Buffer.concat(Array.from({ length: 300 }, () => frame("x".repeat(1000)))));
+  while (harness.queue.written < 20) await Bun.sleep(1);
+  await ingest.stop(20);
+  await harness.until(() => harness.discarded("shutdown") > 0 && harness.balanced);
   stream.destroy();
 });
 
@@ -91,7 +105,7 @@ test("the sockets can be opened again at once", async () => {
   harness.input.tcp.listen.port = ingest.addresses.tcp?.port ?? 0;
   const tcp = await client(ingest.addresses.tcp ?? "");
   await write(tcp, frame("first"));
-  await ingest.stop();
+  await ingest.stop(PATIENCE);
   await ingest.closed;
   const again = await harness.start();
   const stream = await client(again.addresses.stream ?? "");

@@ -13,6 +13,9 @@ import type { Log } from "../../src/observe/log.ts";
 import { MemoryQueue } from "../../src/spool/memoryQueue.ts";
 import { encodeAnyPartition, FrameFault, FrameReader } from "../../src/wire/frame.ts";
 
+/** More than any stop takes here, in milliseconds. */
+export const PATIENCE = 60_000;
+
 export const silentLog: Log = {
   debug: () => {},
   info: () => {},
@@ -132,7 +135,7 @@ export class Harness {
   async stop(): Promise<void> {
     this.reading = true;
     this.read();
-    await this.#ingest?.stop();
+    await this.#ingest?.stop(PATIENCE);
     this.read();
     this.#ingest?.flushed();
     await this.#ingest?.closed;
