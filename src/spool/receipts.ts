@@ -40,7 +40,7 @@ class SessionAccount extends ReceiptAccount implements Session {
 
 /**
  * What the queue must keep to: in one run, `onTaken` once for each message of an account, before `onSettled` for it; one
- * that is put back and taken again is not told of twice. Held logs are given `heldHooks`.
+ * that is put back and taken again is not told of twice. A held log tells of `onTaken` only for what it had at the start.
  */
 export class Receipts implements QueueHooks {
   /** For the input thread, which asks. */
@@ -119,21 +119,6 @@ export class Receipts implements QueueHooks {
     if (count <= strange) return;
     account.settled(number + strange, count - strange, how === "discarded");
     this.#answer(account);
-  }
-
-  /**
-   * For a log of held messages, whose numbers ascend. Those that were moved to it in this run were taken before, in the main
-   * log; `restoredTo` is the number of the last one that was found in it at the start, 0 when there was none.
-   */
-  heldHooks(restoredTo: number): QueueHooks {
-    return {
-      accountOf: (source, session) => this.accountOf(source, session),
-      onTaken: (key, firstNumber, count, endsAt) => {
-        const restored = Math.min(count, restoredTo + 1 - firstNumber);
-        if (restored > 0) this.onTaken(key, firstNumber, restored, endsAt);
-      },
-      onSettled: (key, number, count, how) => this.onSettled(key, number, count, how),
-    };
   }
 
   /**
