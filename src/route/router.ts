@@ -287,7 +287,8 @@ export class Router {
       }
       this.#draining.delete(waiting);
       const { topic, partition } = scope;
-      if (topic.waits || partition?.parked !== undefined) continue;
+      // What is given up need not be reached.
+      if (topic.standing.kind !== "refused" && (topic.waits || partition?.parked !== undefined)) continue;
       const moved = this.#drain(waiting, scope, BYTES_PER_TURN - bytes);
       bytes += moved;
       if (waiting.count === 0) continue;

@@ -22,8 +22,10 @@ interface Entry extends LogSegment {
   dataEnd: number;
   /** When its first messages came; ms since the epoch. */
   since: number;
-  /** Of what is not safe from a power cut. */
+  /** Some of it is not safe from a power cut. */
   dirty: boolean;
+  /** A sync failed: another that succeeds means nothing. */
+  doubtful: boolean;
 }
 
 export class HeldSegments {
@@ -86,7 +88,7 @@ export class HeldSegments {
       const since = this.#common.wallClock();
       this.#entries.push({
         ...{ ordinal, path, firstNumber, previousEnd, end },
-        ...{ bytes: size, dataEnd: size, since, dirty: false },
+        ...{ bytes: size, dataEnd: size, since, dirty: false, doubtful: false },
       });
       this.#common.add(size);
       this.#last = Math.max(this.#last, end - 1);
@@ -163,28 +165,35 @@ export class HeldSegments {
    * sync has failed, the pages may be gone from the disk's sight: they are written again, to a new file under that name.
    */
   async sync(rewritten: () => void): Promise<void> {
-    const { files } = this.#common.parts;
     for (const entry of [...this.#entries]) {
       if (!entry.dirty) continue;
       entry.dirty = false;
-      const fd = files.open(entry.path, "r+");
-      try {
-        await files.sync(fd);
-      } catch {
-        if (this.isCurrent(entry.ordinal)) this.closeCurrent();
-        entry.dirty = true;
-        if (!this.#entries.includes(entry)) continue;
-        await this.#rewrite(entry);
-        entry.dirty = false;
-        rewritten();
-      } finally {
-        files.close(fd);
-      }
+      entry.doubtful ||= !(await this.#isSynced(entry));
+      if (!entry.doubtful || !this.#entries.includes(entry)) continue;
+      if (this.isCurrent(entry.ordinal)) this.closeCurrent();
+      entry.dirty = true;
+      await this.#rewrite(entry);
+      entry.dirty = entry.doubtful = false;
+      rewritten();
     }
     if (!this.#newNames || this.#entries.length === 0) return;
+    const { files } = this.#common.parts;
     await syncNames(files, this.directory);
     await syncNames(files, this.#common.parts.directory);
     this.#newNames = false;
+  }
+
+  async #isSynced({ path }: Entry): Promise<boolean> {
+    const { files } = this.#common.parts;
+    const fd = files.open(path, "r+");
+    try {
+      await files.sync(fd);
+      return true;
+    } catch {
+      return false;
+    } finally {
+      files.close(fd);
+    }
   }
 
   async #rewrite({ path, bytes }: Entry): Promise<void> {
@@ -218,7 +227,7 @@ export class HeldSegments {
     this.#common.add(writer.offset);
     this.#entries.push({
       ...segment,
-      ...{ end: firstNumber, bytes: writer.offset, dataEnd: writer.offset, since, dirty: true },
+      ...{ end: firstNumber, bytes: writer.offset, dataEnd: writer.offset, since, dirty: true, doubtful: false },
     });
     return segment;
   }
