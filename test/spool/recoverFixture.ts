@@ -12,7 +12,7 @@ import { blockOf } from "../support/segments.ts";
 import { DIRECTORY_ID, frameFor, range, readAllOf, setOf } from "./logFixture.ts";
 import { accountOf, entryOf, MACHINE_ID, openJournal, stateOf } from "./stateFixture.ts";
 
-export const DATA = "/data";
+const DATA = "/data";
 /** Bytes of a value: with it, the world below has 16 KiB. */
 const VALUE = 190;
 
@@ -88,7 +88,7 @@ export class World {
 }
 
 /** The ledger of a checkpoint: received, delivered and rejected by the broker, by topic. */
-export function ledgerOf(topics: Record<string, [received: number, delivered: number, discarded: number]>) {
+function ledgerOf(topics: Record<string, [received: number, delivered: number, discarded: number]>) {
   const accounts = Object.entries(topics).map(([name, [received, delivered, discarded]]): [string, Account] => {
     const account = accountOf(received, delivered);
     if (discarded > 0) account.discardsByReason.set("rejected_by_broker", discarded);
