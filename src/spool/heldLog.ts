@@ -66,6 +66,10 @@ export class HeldLog {
   #told = "";
   /** The last segment that was found at the start. */
   #restoredSegment = 0;
+  /** The last number that was found. */
+  #foundLast = 0;
+  /** Those in batches at the start: all that are not settled, and some that are. */
+  readonly #open = new NumberSet();
   /** What is handed out now is from there: the receipts do not know of it yet. */
   #news = false;
   /** One message, for the spans. */
@@ -113,6 +117,18 @@ export class HeldLog {
 
   get refuses(): boolean {
     return this.#common.full || this.#common.now() - this.#failedAt < TRY_AGAIN;
+  }
+
+  /** All that was found at the start was handed out, and what was in batches then is settled. */
+  get foundIsOut(): boolean {
+    const again = this.#reader?.again.first ?? Number.POSITIVE_INFINITY;
+    if (this.#unread > 0 && Math.min(again, this.#position.number) <= this.#foundLast) return false;
+    while (this.#open.size > 0) {
+      const first = this.#open.first as number;
+      if (this.#spans.has(first)) return false;
+      this.#open.delete(first);
+    }
+    return true;
   }
 
   has(number: number): boolean {
@@ -189,7 +205,9 @@ export class HeldLog {
     this.#restoredSegment = segments.at(-1)?.ordinal ?? 0;
     this.#unread = unread;
     this.#reader = this.#newReader(read, again, skip);
+    this.#foundLast = this.last;
     open.forEach((number) => {
+      this.#open.add(number);
       this.#note(number, this.#reader?.segments.holding(number)?.ordinal ?? 0, 0);
     });
   }

@@ -25,6 +25,8 @@ export interface FoundHeld {
   found: FoundSegments;
   /** Messages that came into it since the checkpoint. */
   moved: NumberSet;
+  /** By which messages in it came, in hexadecimal. */
+  sessions: Set<string>;
   /** Some of it is not there any more, so only what is in its files says what it has. */
   incomplete: boolean;
 }
@@ -36,21 +38,26 @@ export function findHeldLogs(search: HeldSearch): FoundHeld[] {
   const names = new Set([...states.map(({ name }) => name), ...files.list(directory)]);
   const logs = [...names].map((name) => {
     const state = states.find((each) => each.name === name) ?? newState(name);
-    const found = find(search, join(directory, name));
+    const sessions = new Set<string>();
+    const found = find(search, join(directory, name), sessions);
+    for (const { index } of found.segments) for (const session of index?.sessions.keys() ?? []) sessions.add(session);
     const moved = new NumberSet();
     visitNumbers(files, found.segments, state.head, (number) => {
       moved.add(number);
       return true;
     });
-    return { state, found, moved, incomplete: found.incomplete || !isComplete(state, found, moved.size) };
+    return { state, found, moved, sessions, incomplete: found.incomplete || !isComplete(state, found, moved.size) };
   });
   // A directory without a segment that no checkpoint knows of says nothing.
   return logs.filter(({ state, found }) => found.segments.length > 0 || states.includes(state));
 }
 
-function find(search: HeldSearch, directory: string): FoundSegments {
+function find(search: HeldSearch, directory: string, sessions: Set<string>): FoundSegments {
+  const onBlock = (_block: unknown, session: string) => {
+    if (session !== "") sessions.add(session);
+  };
   try {
-    return findSegments({ ...search, directory, state: undefined, gaps: true, onBlock: () => {} });
+    return findSegments({ ...search, directory, state: undefined, gaps: true, onBlock });
   } catch (error) {
     if (codeOf(error) === "") throw error;
     // A stray file, or one directory that the disk does not give: no reason to leave the others alone.

@@ -27,6 +27,8 @@ export interface RecoveredLog {
 export interface RecoveredHeld extends RecoveredLog, Pick<HeldLogState, "name" | "topic" | "partition" | "reason"> {
   /** How many messages of it are to be read. */
   unread: number;
+  /** By which messages in it came, in hexadecimal; perhaps by some more. */
+  sessions: ReadonlySet<string>;
 }
 
 export function recoveredLog(found: FoundSegments, state: LogState & Unsettled, changes: LogChanges): RecoveredLog {
@@ -45,7 +47,7 @@ export function recoveredLog(found: FoundSegments, state: LogState & Unsettled, 
 /** Books what waits in the log, and what of it is lost: nothing else can tell, since its numbers have gaps. */
 export function recoveredHeld(
   files: Files,
-  { state, found, moved, incomplete }: FoundHeld,
+  { state, found, moved, sessions, incomplete }: FoundHeld,
   changes: LogChanges,
   ledger: RecoveredLedger,
 ): RecoveredHeld {
@@ -61,7 +63,7 @@ export function recoveredHeld(
   }
   ledger.receive(state.topic, unread);
   const { name, topic, partition, reason } = state;
-  return { ...log, name, topic, partition, reason, unread };
+  return { ...log, name, topic, partition, reason, unread, sessions };
 }
 
 /** What of the log is in its files. */

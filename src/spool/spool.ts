@@ -15,6 +15,7 @@ import { HeldLogs } from "./heldLogs.ts";
 import { Journal } from "./journal.ts";
 import { largestBlock, logLimit } from "./limits.ts";
 import type { LogDamage } from "./logReader.ts";
+import { NumberSet } from "./numberSet.ts";
 import type { MessageNumbers } from "./numbers.ts";
 import { quarantinedBytes, setAside } from "./quarantine.ts";
 import { Receipts } from "./receipts.ts";
@@ -75,8 +76,8 @@ export class Spool {
   readonly #limitedLog: ReturnType<typeof rateLimited>;
   #checkpointer: Checkpointer | undefined;
   #users: SpoolUsers | undefined;
-  /** Ends the wait of sessions for what the start found of them. */
-  #foundTaken: (() => void) | undefined;
+  /** Sessions wait for what the start found of them: until `over`. */
+  readonly #waits: { over: () => boolean; end: () => void }[] = [];
   #timers: ReturnType<typeof setInterval>[] = [];
   #degraded: string | undefined;
   #journalSync: Promise<void> | undefined;
@@ -117,8 +118,6 @@ export class Spool {
     const next = () => this.queue.readPosition.number;
     this.receipts = new Receipts({ sessions, next });
     this.queue.watch(this.receipts);
-    if (next() < recovered.log.previousEnd || recovered.log.again.size > 0)
-      this.#foundTaken = this.receipts.waitFor(sessions.map(([hex]) => hex));
     this.held = new HeldLogs({
       files,
       directory: lock.paths.held,
@@ -132,6 +131,7 @@ export class Spool {
         this.#limitedLog.warn("a held topic's messages cannot be kept on disk now", { topic, path, why }, topic),
     });
     this.held.restore(recovered.held);
+    this.#waitForFound(sessions.map(([hex]) => hex));
     this.journal = Journal.open({
       files,
       directory: lock.paths.journal,
@@ -251,6 +251,25 @@ export class Spool {
     return safe && this.#degraded === undefined;
   }
 
+  /** What an earlier run left of sessions is not known by number: their connections wait until all of it was taken again. */
+  #waitForFound(sessions: string[]): void {
+    const { previousEnd, again, open: inBatches } = this.recovered.log;
+    const open = new NumberSet();
+    inBatches.forEachRange((from, to) => open.addRange(from, to));
+    const over = () => {
+      if (again.size > 0 || this.queue.readPosition.number < previousEnd) return false;
+      const unsettled = this.queue.unsettledNumbers();
+      while (open.size > 0 && !unsettled.has(open.first as number)) open.delete(open.first as number);
+      return open.size === 0;
+    };
+    if (!over()) this.#waits.push({ over, end: this.receipts.waitFor(sessions) });
+    for (const { topic, partition, sessions: held } of this.recovered.held) {
+      const log = this.held.open(topic, partition ?? undefined);
+      if (held.size === 0 || log.foundIsOut) continue;
+      this.#waits.push({ over: () => log.foundIsOut, end: this.receipts.waitFor(held) });
+    }
+  }
+
   #every(ms: number, action: () => void): void {
     this.#timers.push(setInterval(action, ms));
   }
@@ -275,10 +294,10 @@ export class Spool {
 
   #turn(): void {
     this.#checkpointer?.turn();
-    const { again, previousEnd } = this.recovered.log;
-    if (this.#foundTaken !== undefined && again.size === 0 && this.queue.readPosition.number >= previousEnd) {
-      this.#foundTaken();
-      this.#foundTaken = undefined;
+    for (const [index, { over, end }] of [...this.#waits.entries()].reverse()) {
+      if (!over()) continue;
+      this.#waits.splice(index, 1);
+      end();
     }
   }
 
