@@ -27,6 +27,7 @@ import { type RecoveredHeld, type RecoveredLog, recoveredHeld, recoveredLog } fr
 import { assignOwners, type Changes, type Fact, type LogChanges } from "./recoverOwners.ts";
 import { type FoundSegments, findSegments, type RecoveryProblem } from "./recoverSegments.ts";
 import { listSegments, openSegment } from "./scan.ts";
+import { isLater } from "./sessions.ts";
 
 export interface RecoveredMain extends RecoveredLog {
   /** The number of the next message. */
@@ -87,7 +88,7 @@ export function recover(files: Files, path: string, { machineId, repair, log: li
   const sessions = new Map(checkpoint?.sessions.map(([session, ...rest]) => [session, rest]));
   const noteSession = (session: string, position: number, lastAt: number) => {
     const known = sessions.get(session);
-    if (known === undefined || position > known[0]) sessions.set(session, [position, lastAt]);
+    if (known === undefined || isLater(position, lastAt, known)) sessions.set(session, [position, lastAt]);
   };
 
   const found = findSegments({

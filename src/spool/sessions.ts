@@ -3,6 +3,12 @@
 /** For the checkpoint: 32 hexadecimal digits, messages of the session, when the last one came (ms since the epoch). */
 export type KnownSession = [hex: string, position: number, lastAt: number];
 
+/** Whether an end of a session's messages that was found is later than another: forgotten in between, it began at 0 again. */
+export function isLater(position: number, at: number, known: readonly [position: number, lastAt: number]): boolean {
+  if (Math.abs(at - known[1]) > KEPT_FOR) return at > known[1];
+  return position > known[0];
+}
+
 export interface Session {
   readonly hex: string;
   /** How many messages of it have come. */

@@ -1,6 +1,6 @@
 // The newest sessions are remembered, those in use always, none for longer than a day after its last message.
 import { expect, test } from "bun:test";
-import { type Session, SessionTable } from "../../src/spool/sessions.ts";
+import { isLater, type Session, SessionTable } from "../../src/spool/sessions.ts";
 
 class TestSession implements Session {
   readonly hex: string;
@@ -51,6 +51,13 @@ test("a session is new again a day after its last message, but not while it is i
   expect(table.of("a", DAY * 3).position).toBe(5);
   table.of("a", DAY * 3).inUse = false;
   expect(table.of("a", DAY * 3).position).toBe(0);
+});
+
+test("of two ends of a session the higher is later, unless it was forgotten between them", () => {
+  expect(isLater(5, 2000, [4, 3000])).toBe(true);
+  expect(isLater(4, 3000, [5, 2000])).toBe(false);
+  expect(isLater(1, 2000 + DAY + 1, [5, 2000])).toBe(true);
+  expect(isLater(5, 2000, [1, 2000 + DAY + 1])).toBe(false);
 });
 
 test("what is kept for the next run comes back, without what is too old or was never used", () => {
