@@ -147,6 +147,8 @@ export class DiskQueue implements QueueReader, QueueLink {
       directoryId: start.directoryId,
     };
     this.#control = new LogControl(control);
+    // What a process left when it died is in the system's memory, and not on the disk for certain.
+    if (segments.length > 0) this.#control.synced = 0;
     this.#ring = new RingReader(memory, () => this.#onRoom());
     this.#reader = new LogReader({
       files,
@@ -175,7 +177,7 @@ export class DiskQueue implements QueueReader, QueueLink {
       control: this.#control,
       segments: this.#reader.segments,
       mode: parts.sync,
-      firstOrdinal: (last?.ordinal ?? 0) + 1,
+      firstOrdinal: segments[0]?.ordinal ?? 0,
       onWanted: () => this.#onRoom(),
       onFailure: parts.onSyncFailure,
     });
@@ -553,9 +555,16 @@ export class DiskQueue implements QueueReader, QueueLink {
 
 /** Messages that were never taken, and are there or lost. */
 function unreadIn({ segments, read, skip, previousEnd }: LogStart): number {
-  if (previousEnd <= read.number) return 0;
-  let unused = 0;
-  for (const { firstNumber, previousEnd: from } of segments)
-    if (firstNumber > read.number) unused += Math.max(0, firstNumber - Math.max(from, read.number));
-  return previousEnd - read.number - unused - skip.countBetween(read.number, previousEnd);
+  let count = 0;
+  let from = read.number;
+  const countUpTo = (to: number) => {
+    if (to > from) count += to - from - skip.countBetween(from, to);
+  };
+  for (const segment of segments) {
+    if (segment.firstNumber <= from) continue;
+    countUpTo(segment.previousEnd);
+    from = segment.firstNumber;
+  }
+  countUpTo(previousEnd);
+  return count;
 }

@@ -180,9 +180,9 @@ export class DiskWriter implements QueueWriter {
     this.#form(this.#ring.bytes, at, bytes, start, end, 0);
     this.#publishRing(size, 0, 0);
     const behind = this.#fields.firstNumber + this.#fields.count;
-    // After a crash these are missing, and must not pass for numbers that were never used. Before the first segment there
-    // are some that were not, maybe millions, and those weigh more.
-    if (this.#begun) this.#previousEnd = behind;
+    // After a crash these are missing, and must not pass for numbers that were never used. Before this run's first segment
+    // there may be some that were not, maybe millions, and those weigh more.
+    if (this.#begun || this.#previousEnd === this.#fields.firstNumber) this.#previousEnd = behind;
     this.#aloneTo = behind;
     this.#publish();
     return true;

@@ -90,6 +90,9 @@ export class LogReader {
     this.again.deleteRange(parts.at.number, Number.MAX_SAFE_INTEGER);
     this.segments = new LogSegments(parts.files, parts.directory, parts.segments);
     this.#number = parts.at.number;
+    // At once, and not when it is read that far: once that is in a checkpoint, no header has to say it any more.
+    if (parts.unused !== undefined && this.#number >= parts.unused.from)
+      this.#number = Math.max(this.#number, parts.unused.to);
     this.#segment = parts.at.segment;
     this.#offset = parts.at.offset;
   }

@@ -18,7 +18,7 @@ export interface LogSyncParts {
   control: LogControl;
   segments: LogSegments;
   mode: SyncMode;
-  /** Everything below this ordinal was written before this run. */
+  /** No segment below it is there. */
   firstOrdinal: number;
   /** The writer's thread waits for this. */
   onWanted: () => void;

@@ -60,7 +60,10 @@ export class DiskBench {
 
   constructor(parts: Partial<DiskQueueParts> = {}, files = new FakeFiles()) {
     this.files = files;
-    files.makeDirectory("/log");
+    if (!files.exists("/log")) {
+      files.makeDirectory("/log");
+      files.syncDirectory("/");
+    }
     this.queue = new DiskQueue({
       files,
       directory: "/log",
