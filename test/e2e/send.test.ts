@@ -99,9 +99,26 @@ describe("a file of 200,000 lines", () => {
     expect(values(1)).toEqual([]);
   });
 
-  test("over kill -9 of the daemon: the client goes on, says how many lines are uncertain, and exits with 1", async () => {
+  test("arrives once and in order over kill -9 of the daemon, again and again", async () => {
+    await using client = send(["--partition-key", "0", "--wait", "delivered", file]);
+    for (let kills = 0; kills < 3; kills++) {
+      const killed = await serve();
+      const before = broker.records(topic, 0).length;
+      await broker.until(() => broker.records(topic, 0).length > Math.min(before, COUNT - 1));
+      await killed.kill("SIGKILL");
+    }
+    const bruce = await serve();
+    const { code, stderr } = await client.finished;
+    const said = stderr.split("\n").filter((line) => line !== "" && !line.includes("waiting for the daemon"));
+    expect({ code, said }).toEqual({ code: 0, said: [] });
+    expectSameLines(values(0), lines);
+    expect(await bruce.stop()).toBe(0);
+  });
+
+  test("over kill -9 of a daemon without a disk buffer: the client goes on, says how many lines are uncertain, and exits with 1", async () => {
     const first = gate();
-    const killed = await serve(SMALL);
+    const memoryOnly = [...SMALL, 'buffer.disk="0"'];
+    const killed = await serve(memoryOnly);
     await using client = send(["--partition-key", "0", file]);
     await full(killed);
     await killed.kill("SIGKILL");
@@ -110,7 +127,7 @@ describe("a file of 200,000 lines", () => {
       /the connection to .*\/s broke: whether [\d,]+ lines sent over it reached the daemon is unknown/,
     );
     first.open();
-    const bruce = await serve(SMALL);
+    const bruce = await serve(memoryOnly);
     const { code, stderr } = await client.finished;
     expect(code).toBe(1);
     expect(stderr).toContain("sent 200,000 lines");
@@ -283,7 +300,8 @@ describe("a line of 15 MB", () => {
     await using client = send(["--partition-key", "1"]);
     await client.write(`before\n${line}\nafter\n`);
     await client.end();
-    expect(await client.finished).toEqual(quiet);
+    const { code, stderr } = await client.finished;
+    expect({ code, said: stderr.includes("the daemon discarded 1 of them") }).toEqual({ code: 1, said: true });
     const status = await bruce.until(({ ledger }) => ledger.delivered === 2 && ledger.discarded === 1);
     expectBalanced(status);
     expect(status.ledger.discards_by_reason).toEqual({ too_large: 1 });
