@@ -16,7 +16,7 @@ import type { Shell } from "./shell.ts";
 import { SyncQueue } from "./syncQueue.ts";
 
 /** The most that one connection may have outstanding; with more, it is not read until some are answered. */
-export const MOST_SYNCS = 256;
+const MOST_SYNCS = 256;
 /** Bytes for replies on their way to the system, which all connections share. */
 export const REPLY_BYTES = MOST_SYNCS * SYNC_REPLY_SIZE;
 

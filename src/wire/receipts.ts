@@ -7,10 +7,10 @@
 //   ResumeReply v0  => Size ApiKey=515 ApiVersion=0 Flags:int16=0 Session:16 bytes Position:int64 Status:int8
 import { FrameFault, readInt16, readInt32 } from "./frame.ts";
 
-export const SYNC = 512;
-export const SYNC_REPLY = 513;
+const SYNC = 512;
+const SYNC_REPLY = 513;
 export const RESUME = 514;
-export const RESUME_REPLY = 515;
+const RESUME_REPLY = 515;
 
 /** Bytes of each, which are always as many. */
 export const SYNC_SIZE = 19;
