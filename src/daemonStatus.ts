@@ -158,6 +158,6 @@ function whyHeld(topic: Topic): string | undefined {
     case "refused":
       return undefined;
     case "live":
-      return topic.leaderless ? "no partition of it has a leader" : undefined;
+      return topic.parked ?? (topic.leaderless ? "no partition of it has a leader" : undefined);
   }
 }

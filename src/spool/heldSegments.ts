@@ -145,10 +145,14 @@ export class HeldSegments {
     if (this.isCurrent(ordinal)) this.closeCurrent(false);
     this.#entries.splice(index, 1);
     this.#common.add(-entry.bytes);
+    if (this.#entries.length === 0) this.#last = 0;
     const { files } = this.#common;
     try {
       files.remove(entry.path);
-      if (this.#entries.length === 0) files.removeDirectory(this.directory);
+      if (this.#entries.length > 0) return;
+      // A copy that was begun, perhaps.
+      for (const name of files.list(this.directory)) files.remove(`${this.directory}/${name}`);
+      files.removeDirectory(this.directory);
     } catch (error) {
       // A start finds it, and knows that nothing of it is wanted.
       this.#common.parts.onProblem?.(
@@ -220,7 +224,7 @@ export class HeldSegments {
     const start = { directory, ordinal, firstNumber, previousEnd, directoryId: parts.directoryId };
     // A file that cannot be made may be there all the same.
     this.#ordinal = ordinal;
-    const writer = SegmentWriter.create(files, start, this.#common.wallClock());
+    const writer = this.#create(start);
     this.#writer = writer;
     this.#newNames = true;
     const segment = { ordinal, path: writer.path, firstNumber, previousEnd };
@@ -230,5 +234,18 @@ export class HeldSegments {
       ...{ end: firstNumber, bytes: writer.offset, dataEnd: writer.offset, since, dirty: true, doubtful: false },
     });
     return segment;
+  }
+
+  #create(start: Parameters<typeof SegmentWriter.create>[1]): SegmentWriter {
+    try {
+      return SegmentWriter.create(this.#common.files, start, this.#common.wallClock());
+    } catch (error) {
+      try {
+        if (this.#entries.length === 0) this.#common.files.removeDirectory(this.directory);
+      } catch {
+        // An empty directory is in nobody's way.
+      }
+      throw error;
+    }
   }
 }
