@@ -26,6 +26,7 @@ class Model {
   checkpoint: Checkpoint = { read: { number: 1, segment: 0, offset: 0 }, unsettled: [], ahead: [] };
   readonly #credit: number;
   #losses = 0;
+  readonly #doubtful = new Set<number>();
   #powerWent = false;
 
   constructor(seed: number, credit: number) {
@@ -87,11 +88,13 @@ class Model {
   }
 
   crash(how: "process" | "power"): void {
+    const { writer } = this.bench;
+    // The next process syncs the same file and is told that all is well: only this one knows that it is not.
+    for (const number of this.appended) if (writer.refusedSync(number)) this.#doubtful.add(number);
     if (how === "power") {
       this.#powerWent = true;
-      const { writer } = this.bench;
       for (const number of this.appended)
-        if (number > writer.synced || writer.refusedSync(number)) this.unsafe.add(number);
+        if (number > writer.synced || this.#doubtful.has(number)) this.unsafe.add(number);
     }
     this.files.setFaults({});
     this.files.readOnly = false;

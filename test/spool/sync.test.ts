@@ -1,0 +1,119 @@
+// What counts as safe from a power cut is; what an fdatasync failed for never does, and its file gets nothing more.
+import { expect, test } from "bun:test";
+import { DiskBench, freshStart, segmentsIn } from "./diskBench.ts";
+
+/** Resolves when the syncs of that bench have nothing more to do. */
+async function rest(bench: DiskBench): Promise<void> {
+  await bench.queue.syncNow();
+}
+
+test("what was written before an fdatasync began is safe after it, and what came meanwhile is not yet", async () => {
+  const bench = new DiskBench({ segmentSize: 1000 });
+  for (let i = 0; i < 30; i++) bench.append(3);
+  bench.files.holdSyncs = true;
+  const done = Promise.withResolvers<number>();
+  bench.queue.onRoom(() => done.resolve(bench.writer.synced));
+  bench.writer.syncSoon();
+  bench.append(1);
+  bench.files.holdSyncs = false;
+  bench.files.releaseSyncs();
+  expect(await done.promise).toBe(90);
+  await rest(bench);
+  expect(bench.writer.synced).toBe(91);
+  bench.files.crash("power");
+  expect(segmentsIn(bench.files).reduce((sum, { messages }) => sum + messages, 0)).toBe(91);
+});
+
+test("one that is asked for wakes the writer's thread, once for however many asked", async () => {
+  const bench = new DiskBench();
+  bench.append(5);
+  const woken = Promise.withResolvers<void>();
+  bench.queue.onRoom(() => woken.resolve());
+  bench.writer.syncSoon();
+  bench.writer.syncSoon();
+  await woken.promise;
+  expect(bench.writer.synced).toBe(5);
+});
+
+test("an interval syncs by itself, and only when there is something new", async () => {
+  const bench = new DiskBench({ sync: 1 });
+  const { files, writer, queue } = bench;
+  const synced = async (number: number) => {
+    while (writer.synced < number) await Bun.sleep(1);
+  };
+  bench.append(5);
+  await synced(5);
+  const { changes } = files;
+  await Bun.sleep(10);
+  expect(files.changes).toBe(changes);
+  bench.append(5);
+  await synced(10);
+  expect(queue.sync).toEqual({ age: 0, failures: 0 });
+  await queue.stop();
+});
+
+test("always: each append is followed by an fdatasync, also one that came while another was on its way", async () => {
+  const bench = new DiskBench({ sync: "always" });
+  const synced = async (number: number) => {
+    while (bench.writer.synced < number) await Bun.sleep(1);
+  };
+  bench.append(5);
+  await synced(5);
+  bench.files.holdSyncs = true;
+  bench.append(5);
+  await Bun.sleep(1);
+  bench.append(5);
+  bench.files.holdSyncs = false;
+  bench.files.releaseSyncs();
+  await synced(15);
+  await bench.queue.stop();
+});
+
+test("after one that failed, the segment gets nothing more, its messages are never safe, and later ones are", async () => {
+  const bench = new DiskBench();
+  bench.append(5);
+  await rest(bench);
+  bench.append(5);
+  bench.files.failNext("sync", "EIO", ".segment");
+  await rest(bench);
+  expect([bench.calls.syncFailures, bench.queue.sync.failures]).toEqual([1, 1]);
+  expect([5, 6, 10].map((number) => bench.writer.refusedSync(number))).toEqual([false, true, true]);
+  // Nobody had asked the writer yet: what it still appends to the old segment is refused as well.
+  const { segment } = bench.queue.head;
+  bench.append(5);
+  expect(bench.queue.head.segment).toBe(segment + 1);
+  await rest(bench);
+  expect(bench.writer.synced).toBe(15);
+  expect([5, 6, 10, 11, 15].map((number) => bench.writer.refusedSync(number))).toEqual([
+    false,
+    true,
+    true,
+    false,
+    false,
+  ]);
+  expect(bench.calls.syncFailures).toBe(1);
+  expect(bench.takeAll()).toHaveLength(15);
+});
+
+test("what is in memory alone is refused, and what a process left when it died is synced too", async () => {
+  const bench = new DiskBench();
+  bench.append(5);
+  bench.files.failNext("write", "ENOSPC");
+  bench.append(5);
+  bench.now += 1000;
+  bench.append(5);
+  await rest(bench);
+  expect([5, 6, 10, 11].map((number) => bench.writer.refusedSync(number))).toEqual([false, true, true, false]);
+
+  const left = new DiskBench();
+  left.append(5);
+  left.files.crash("process");
+  const segments = segmentsIn(left.files);
+  const start = { ...freshStart(), segments, nextNumber: 100, previousEnd: 6 };
+  const next = new DiskBench({ start }, left.files);
+  expect(next.writer.synced).toBe(0);
+  await rest(next);
+  expect(next.writer.synced).toBe(99);
+  left.files.crash("power");
+  expect(segmentsIn(left.files)[0]?.messages).toBe(5);
+});
