@@ -117,7 +117,7 @@ export function recover(files: Files, path: string, { machineId, repair, log: li
   const beginning = { ...BEGINNING, number: found.segments[0]?.firstNumber ?? 1 };
   const { read, head } = checkpoint?.log ?? { read: beginning, head: BEGINNING };
   const main = { read, head, unsettled, settled };
-  const changes = assignOwners(files, main, held, facts);
+  const changes = assignOwners({ files, main, held, checkpointed: checkpoint !== undefined }, facts);
 
   const openEntries = keepWhole(replay.open, facts, changes);
 

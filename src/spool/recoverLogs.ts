@@ -35,7 +35,7 @@ export function recoveredLog(found: FoundSegments, state: LogState & Unsettled, 
   const skip = new NumberSet();
   addAll(skip, state.settled);
   state.unsettled.forEachRange((from, to) => void skip.deleteRange(from, to));
-  for (const set of [changes.ended, changes.open, changes.movedAway]) addAll(skip, set);
+  for (const set of [changes.ended, changes.open, changes.movedAway, changes.stale]) addAll(skip, set);
   const again = new NumberSet();
   state.unsettled.forEach((number) => {
     if (!skip.has(number)) again.add(number);

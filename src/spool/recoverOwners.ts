@@ -20,6 +20,8 @@ export interface LogChanges {
   open: NumberSet;
   /** They are in another log now. */
   movedAway: NumberSet;
+  /** In its files, and not its messages: they were settled before, and a power cut has brought a deleted file back. */
+  stale: NumberSet;
 }
 
 export interface Changes {
@@ -30,78 +32,107 @@ export interface Changes {
   counts: Map<Fact, number>;
 }
 
+export interface Owners {
+  files: Files;
+  main: LogState & Unsettled;
+  held: readonly FoundHeld[];
+  /** Without a checkpoint, what a held log has is taken for its own. */
+  checkpointed: boolean;
+}
+
 /**
  * A message belongs to one log. At the checkpoint that was the main one when it is unsettled there; else a held log of its
  * topic that has it. Since then it may have moved into a held log, which the blocks behind that log's head show.
  */
-export function assignOwners(
-  files: Files,
-  main: LogState & Unsettled,
-  held: readonly FoundHeld[],
-  facts: readonly Fact[],
-): Changes {
+export function assignOwners(owners: Owners, facts: readonly Fact[]): Changes {
+  const { main, held } = owners;
   const changes: Changes = { main: noChanges(), held: held.map(noChanges), counts: new Map() };
-  /** For each held log what may be in it: only its blocks can tell. */
-  const maybe = held.map(() => new Map<number, Fact | "moved">());
+  const moved = assignMoved(owners, changes);
 
-  const allMoved = new NumberSet();
-  for (const { moved } of held) moved.forEachRange((from, to) => allMoved.addRange(from, to));
-  const byTopic = Map.groupBy(held.keys(), (index) => (held[index] as FoundHeld).state.topic);
-
-  const isIn = (log: LogState & Unsettled, number: number) =>
-    log.unsettled.has(number) || (number >= log.read.number && !log.settled.has(number));
   const note = (log: LogChanges, number: number, fact: Fact) => {
     const set = fact.how === "open" ? log.open : log.ended;
     set.add(number);
     changes.counts.set(fact, (changes.counts.get(fact) ?? 0) + 1);
   };
-  const ask = (number: number, topic: string, what: Fact | "moved", into = -1) => {
-    for (const index of byTopic.get(topic) ?? []) {
-      const { state } = held[index] as FoundHeld;
-      const { unsettled, head } = state;
-      if (index === into) continue;
-      if (unsettled.has(number)) {
-        if (what === "moved") (changes.held[index] as LogChanges).movedAway.add(number);
-        else note(changes.held[index] as LogChanges, number, what);
-        return;
-      }
-      if (isIn(state, number) && number < head.number) maybe[index]?.set(number, what);
-    }
-  };
-
+  const asked: { number: number; fact: Fact }[] = [];
   for (const fact of facts) {
     fact.entry.numbers.forEach((number) => {
-      const into = allMoved.has(number) ? held.findLastIndex(({ moved }) => moved.has(number)) : -1;
+      const into = moved.has(number) ? lastWith(held, number) : -1;
       if (into >= 0) note(changes.held[into] as LogChanges, number, fact);
       else if (isIn(main, number)) note(changes.main, number, fact);
-      else ask(number, fact.entry.topic, fact);
+      else asked.push({ number, fact });
     });
   }
-  for (const [index, { moved, state }] of held.entries()) {
-    moved.forEach((number) => {
-      if (isIn(main, number)) changes.main.movedAway.add(number);
-      else ask(number, state.topic, "moved", index);
-      // It moved on from here: the last log counts.
-      if (held.findLastIndex((other) => other.moved.has(number)) !== index)
-        (changes.held[index] as LogChanges).movedAway.add(number);
-    });
-  }
-
-  for (const [index, { state, found }] of held.entries()) {
-    const numbers = maybe[index] as Map<number, Fact | "moved">;
-    if (numbers.size === 0) continue;
-    let last = 0;
-    for (const number of numbers.keys()) last = Math.max(last, number);
-    visitNumbers(files, found.segments, state.read, (number) => {
-      const what = numbers.get(number);
-      if (what === "moved") (changes.held[index] as LogChanges).movedAway.add(number);
-      else if (what !== undefined) note(changes.held[index] as LogChanges, number, what);
-      return number < last;
-    });
+  const places = findInHeld(
+    owners,
+    asked.map(({ number, fact }) => ({ number, topic: fact.entry.topic })),
+  );
+  for (const { number, fact } of asked) {
+    const index = places.get(number);
+    if (index !== undefined) note(changes.held[index] as LogChanges, number, fact);
   }
   return changes;
 }
 
+/** Takes what moved into held logs out of those where it was. Answers all of it. */
+function assignMoved({ files, main, held, checkpointed }: Owners, changes: Changes): NumberSet {
+  const asked: { number: number; topic: string }[] = [];
+  for (const { moved, state } of held) {
+    moved.forEach((number) => {
+      if (isIn(main, number)) changes.main.movedAway.add(number);
+      else asked.push({ number, topic: state.topic });
+    });
+  }
+  const places = findInHeld({ files, main, held, checkpointed }, asked);
+  for (const [number, index] of places) (changes.held[index] as LogChanges).movedAway.add(number);
+  const all = new NumberSet();
+  for (const [index, { moved }] of held.entries()) {
+    const log = changes.held[index] as LogChanges;
+    moved.forEach((number) => {
+      if (checkpointed && !isIn(main, number) && !places.has(number)) log.stale.add(number);
+      // It moved on from here: the last log counts.
+      else if (lastWith(held, number) !== index) log.movedAway.add(number);
+    });
+    log.stale.forEach((number) => void moved.delete(number));
+    moved.forEachRange((from, to) => all.addRange(from, to));
+  }
+  return all;
+}
+
+/** The held log that had the message at the checkpoint, for each that one had. */
+function findInHeld({ files, held }: Owners, asked: readonly { number: number; topic: string }[]): Map<number, number> {
+  const places = new Map<number, number>();
+  if (asked.length === 0) return places;
+  const byTopic = Map.groupBy(asked, ({ topic }) => topic);
+  for (const [index, { state, found }] of held.entries()) {
+    /** What may be in it: its numbers have gaps, so only its blocks can tell. */
+    const maybe = new Set<number>();
+    let last = 0;
+    for (const { number } of byTopic.get(state.topic) ?? []) {
+      if (state.unsettled.has(number)) {
+        places.set(number, index);
+      } else if (isIn(state, number) && number < state.head.number) {
+        maybe.add(number);
+        last = Math.max(last, number);
+      }
+    }
+    if (maybe.size === 0) continue;
+    visitNumbers(files, found.segments, state.read, (number) => {
+      if (maybe.has(number) && !places.has(number)) places.set(number, index);
+      return number < last;
+    });
+  }
+  return places;
+}
+
+function isIn(log: LogState & Unsettled, number: number): boolean {
+  return log.unsettled.has(number) || (number >= log.read.number && !log.settled.has(number));
+}
+
+function lastWith(held: readonly FoundHeld[], number: number): number {
+  return held.findLastIndex(({ moved }) => moved.has(number));
+}
+
 function noChanges(): LogChanges {
-  return { ended: new NumberSet(), open: new NumberSet(), movedAway: new NumberSet() };
+  return { ended: new NumberSet(), open: new NumberSet(), movedAway: new NumberSet(), stale: new NumberSet() };
 }

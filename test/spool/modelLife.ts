@@ -1,0 +1,332 @@
+// One life of everything that writes to the data directory, put together as the spool does it, without clocks or threads.
+import { Ledger, receive } from "../../src/observe/ledger.ts";
+import { Checkpointer, RESERVE } from "../../src/spool/checkpointer.ts";
+import { directoryPaths } from "../../src/spool/dataDirectory.ts";
+import { DiskQueue } from "../../src/spool/diskQueue.ts";
+import { DiskWriter } from "../../src/spool/diskWriter.ts";
+import { type FrameSource, NO_MARK } from "../../src/spool/heldFrame.ts";
+import { HeldLogs } from "../../src/spool/heldLogs.ts";
+import type { EntryEnd, JournalEntry } from "../../src/spool/journal.ts";
+import { Journal } from "../../src/spool/journal.ts";
+import type { MessageNumbers } from "../../src/spool/numbers.ts";
+import type { SettledHow } from "../../src/spool/queue.ts";
+import { type Recovered, recover } from "../../src/spool/recover.ts";
+import { FrameFault, FrameReader } from "../../src/wire/frame.ts";
+import type { FakeFiles } from "../support/fakeFiles.ts";
+import { frameOf } from "../support/segments.ts";
+import { numbersOf } from "./logFixture.ts";
+import { entryOf, MACHINE_ID, Timers } from "./stateFixture.ts";
+
+export const TOPICS = ["a", "b"] as const;
+const PATH = "/data";
+const SEGMENT = 2048;
+
+/** A message that was taken, and is in no batch. */
+interface Pending {
+  number: number;
+  frame: Buffer;
+}
+
+export interface Told {
+  /** A message was read: its number and what it says. */
+  read: (number: number, value: string) => void;
+  lost: (count: number) => void;
+}
+
+export class Life {
+  readonly recovered: Recovered;
+  readonly queue: DiskQueue;
+  readonly writer: DiskWriter;
+  readonly held: HeldLogs;
+  readonly journal: Journal;
+  readonly ledger: Ledger;
+  /** By topic, ascending. */
+  readonly pending = new Map<string, Pending[]>(TOPICS.map((topic) => [topic, []]));
+  /** On their way, by topic and partition. */
+  readonly open = new Map<string, JournalEntry>();
+  readonly #checkpointer: Checkpointer;
+  readonly #told: Told;
+  readonly #frame = new FrameReader();
+  degraded = false;
+
+  constructor(files: FakeFiles, told: Told) {
+    const paths = directoryPaths(PATH);
+    this.#told = told;
+    this.recovered = recover(files, PATH, { machineId: MACHINE_ID, repair: true });
+    const { log, held, openEntries, journalOrdinal, directoryId, checkpoints, topicsSeen, sessions } = this.recovered;
+    this.ledger = new Ledger(100, this.recovered.ledger);
+    const lost = (count: number) => {
+      this.#book(undefined, count);
+      told.lost(count);
+    };
+    this.queue = new DiskQueue({
+      files,
+      directory: paths.log,
+      start: { ...log, reserved: 0, directoryId },
+      capacity: 1 << 16,
+      credit: 1 << 10,
+      segmentSize: SEGMENT,
+      largestBlock: 1 << 12,
+      limit: 1 << 30,
+      sync: "never",
+      onLost: ({ from, to }) => lost(to - from),
+      onDamage: () => {},
+      onState: (state) => {
+        this.degraded = state === "degraded";
+      },
+      onSyncFailure: () => {},
+      onReadFailure: () => {},
+      onFull: () => {},
+    });
+    const { order } = this.queue;
+    if (order.kind !== "disk") throw new Error("not a queue on disk");
+    this.writer = new DiskWriter({
+      order,
+      files,
+      wake: () => {},
+      tell: (message) => this.queue.told(structuredClone(message)),
+      clock: () => Number.POSITIVE_INFINITY,
+      collect: () => {},
+    });
+    this.held = new HeldLogs({
+      files,
+      directory: paths.held,
+      directoryId,
+      cap: 1 << 30,
+      segment: SEGMENT,
+      onLost: (topic, count) => {
+        this.ledger.topic(topic).discarded += count;
+        this.ledger.total.discarded += count;
+        told.lost(count);
+      },
+      now: () => Number.POSITIVE_INFINITY,
+    });
+    this.held.restore(held);
+    this.journal = Journal.open({
+      files,
+      directory: paths.journal,
+      ordinal: journalOrdinal,
+      directoryId,
+      machineId: MACHINE_ID,
+      carried: openEntries,
+      onFailing: () => {},
+      wallClock: () => 0,
+      later: new Timers().later,
+    });
+    for (const entry of openEntries) this.open.set(`${entry.topic} ${entry.partition}`, entry);
+    const unused = { from: log.previousEnd, to: log.nextNumber };
+    this.#checkpointer = new Checkpointer({
+      store: checkpoints,
+      journal: this.journal,
+      snapshot: () => ({
+        directoryId,
+        machineId: MACHINE_ID,
+        log: { read: this.queue.readPosition, head: this.queue.head, unused },
+        unsettled: this.queue.unsettledNumbers(),
+        settled: this.queue.settledAhead(),
+        held: this.held.states(),
+        ledger: this.ledger,
+        topicsSeen,
+        sessions,
+        producer: null,
+      }),
+      next: () => this.queue.head.number,
+      progress: () => 0,
+      hasGarbage: () => false,
+      garbage: () => {
+        const segments = this.queue.segmentsToDelete();
+        const garbage = this.held.garbage();
+        return () => {
+          this.held.drop(garbage);
+          this.queue.dropSegments(segments);
+        };
+      },
+      syncHeld: () => this.held.sync(),
+      reserved: log.nextNumber,
+      onReserved: (reserved) => this.queue.reserve(reserved),
+      onFailing: () => {},
+      now: () => 0,
+    });
+  }
+
+  /** Writes a checkpoint; answers whether it is on disk. */
+  checkpoint(clean = false): Promise<boolean> {
+    return this.#checkpointer.write(clean);
+  }
+
+  async start(): Promise<void> {
+    if (!(await this.checkpoint())) this.queue.reserve(this.recovered.log.nextNumber + RESERVE);
+  }
+
+  /** Appends a block with these values under a topic each. Answers the number of the first; 0: no room. */
+  append(messages: { topic: string; value: string }[]): number {
+    const bytes = Buffer.concat(messages.map(({ topic, value }) => frameOf(topic, value)));
+    return this.writer.append(0, 5, bytes, 0, bytes.length, messages.length);
+  }
+
+  /** Takes the next block. */
+  take(): boolean {
+    const block = this.queue.read();
+    if (block === undefined) return false;
+    let number = block.firstNumber;
+    for (let at = block.start; at < block.end; number++) {
+      const frame = this.#locate(block.bytes, at, block.end);
+      if (block.skip?.has(number) !== true) {
+        const { topic } = this.#note(number, frame);
+        receive(this.ledger.total, 1);
+        receive(this.ledger.topic(topic), 1);
+      }
+      at += frame.length;
+    }
+    this.queue.release();
+    return true;
+  }
+
+  /** The topic's first messages go out as a batch. */
+  send(topic: string, partition: number, count: number, baseSequence: number): JournalEntry {
+    const numbers = this.#pendingOf(topic)
+      .splice(0, count)
+      .map(({ number }) => number);
+    const entry = entryOf(topic, partition, numbers, { baseSequence });
+    this.journal.sending([entry]);
+    this.open.set(`${topic} ${partition}`, entry);
+    return entry;
+  }
+
+  /** A batch comes to its end. */
+  end(entry: JournalEntry, how: EntryEnd): void {
+    const { topic, partition, numbers } = entry;
+    this.open.delete(`${topic} ${partition}`);
+    this.journal.ended(topic, partition, how);
+    if (how.kind === "returned") {
+      this.fetch(topic, numbers);
+      return;
+    }
+    for (const account of [this.ledger.total, this.ledger.topic(topic)]) {
+      if (how.kind === "delivered") account.delivered += numbers.count;
+      else account.discarded += numbers.count;
+    }
+    this.settle(topic, numbers, how.kind);
+  }
+
+  /** A message is given up before it was ever sent. */
+  discard(topic: string): void {
+    const message = this.#pendingOf(topic).shift();
+    if (message === undefined) return;
+    for (const account of [this.ledger.total, this.ledger.topic(topic)]) account.discarded++;
+    this.settle(topic, numbersOf([message.number]), "discarded");
+  }
+
+  /** What waits for the topic, and is in no log of its own, moves to one. */
+  hold(topic: string): void {
+    const log = this.held.open(topic, undefined);
+    const all = this.#pendingOf(topic);
+    // What came from the log goes back to it; behind that, the others.
+    const back = all.filter(({ number }) => log.has(number));
+    for (const { number } of back.reverse()) log.untake(number);
+    const moving = all.filter(({ number }) => !back.some((each) => each.number === number));
+    // Lower numbers than it has had may not come: they wait for it to be empty.
+    const waiting = moving.filter(({ number }) => number <= log.last && log.count + log.out > 0);
+    const source = sourceOf(moving.filter((each) => !waiting.includes(each)));
+    log.take(source, (numbers) => this.queue.settle(numbers, "moved"));
+    this.pending.set(
+      topic,
+      [...waiting, ...source.left()].sort((a, b) => a.number - b.number),
+    );
+  }
+
+  /** Messages come back from the topic's log. */
+  drain(topic: string, most: number): void {
+    let left = most;
+    this.held.open(topic, undefined).drain(
+      () => left > 0,
+      (number, bytes, start, end) => {
+        left--;
+        this.#note(number, Buffer.from(bytes.subarray(start, end)));
+        return true;
+      },
+    );
+  }
+
+  settle(topic: string, numbers: MessageNumbers, how: SettledHow): void {
+    this.queue.settle(this.held.settle(topic, numbers, how), how);
+  }
+
+  /** Makes messages of a batch wait again. */
+  fetch(topic: string, numbers: MessageNumbers): void {
+    const visit = (number: number, bytes: Buffer, start: number, end: number) => {
+      if (this.#pendingOf(topic).some((each) => each.number === number)) return;
+      this.#note(number, Buffer.from(bytes.subarray(start, end)));
+    };
+    this.queue.fetch(numbers, visit);
+    this.held.fetch(topic, numbers, visit);
+  }
+
+  /** Per account and in all: what was received is delivered, discarded, waits, or is on its way. */
+  imbalance(): string | undefined {
+    const accounts = [...this.ledger.topics()];
+    for (const [topic, { received, delivered, discarded }] of accounts) {
+      const log = this.held.open(topic, undefined);
+      let waits = log.count + [...this.#pendingOf(topic)].filter(({ number }) => !log.has(number)).length;
+      waits += this.#pendingOf(topic).filter(({ number }) => log.has(number)).length;
+      for (const entry of this.open.values()) if (entry.topic === topic) waits += entry.numbers.count;
+      if (received !== delivered + discarded + waits)
+        return `${topic}: received ${received}, delivered ${delivered}, discarded ${discarded}, waiting ${waits}`;
+    }
+    const { total, noTopic } = this.ledger;
+    const sum = accounts.reduce((all, [, { received }]) => all + received, noTopic.received);
+    if (sum !== total.received) return `in all ${total.received}, by topic ${sum}`;
+    const waiting = this.queue.unsettled - this.queue.unread + this.held.unsettled;
+    const unsettled = total.received - total.delivered - total.discarded;
+    return waiting === unsettled ? undefined : `the ledger has ${unsettled} unsettled, the logs ${waiting}`;
+  }
+
+  /** It is no more: whatever it has under way must not touch a disk any more. */
+  kill(): void {
+    this.queue.stop().catch(() => {});
+  }
+
+  #pendingOf(topic: string): Pending[] {
+    return this.pending.get(topic) as Pending[];
+  }
+
+  #locate(bytes: Buffer, at: number, end: number): Buffer {
+    if (this.#frame.read(bytes, at, end) !== FrameFault.Ok) throw new Error("a bad frame");
+    return Buffer.from(bytes.subarray(at, at + this.#frame.size));
+  }
+
+  #note(number: number, frame: Buffer): { topic: string } {
+    this.#frame.read(frame, 0, frame.length);
+    const { topicStart, topicEnd, valueStart, valueEnd } = this.#frame;
+    const topic = frame.toString("latin1", topicStart, topicEnd);
+    this.#told.read(number, frame.toString("latin1", valueStart, valueEnd));
+    const pending = this.#pendingOf(topic);
+    pending.push({ number, frame });
+    pending.sort((a, b) => a.number - b.number);
+    return { topic };
+  }
+
+  #book(topic: string | undefined, count: number): void {
+    const account = topic === undefined ? this.ledger.noTopic : this.ledger.topic(topic);
+    for (const each of [this.ledger.total, account]) {
+      each.received += count;
+      each.discarded += count;
+    }
+  }
+}
+
+function sourceOf(messages: Pending[]): FrameSource & { left(): Pending[] } {
+  let rest = messages;
+  return {
+    get count() {
+      return rest.length;
+    },
+    look(visit) {
+      for (const { number, frame } of rest) if (!visit(number, frame, 0, frame.length, NO_MARK)) return;
+    },
+    drop(count) {
+      rest = rest.slice(count);
+    },
+    left: () => rest,
+  };
+}
