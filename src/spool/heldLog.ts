@@ -201,7 +201,7 @@ export class HeldLog {
   restore(found: RestoredHeld): void {
     const { segments, read, again, skip, open, unread, nextOrdinal, reason } = found;
     this.reason = reason;
-    this.#segments.restore(segments, nextOrdinal);
+    this.#segments.restore(segments, read, nextOrdinal);
     this.#restoredSegment = segments.at(-1)?.ordinal ?? 0;
     this.#unread = unread;
     this.#reader = this.#newReader(read, again, skip);
@@ -219,7 +219,7 @@ export class HeldLog {
 
   /** For the checkpoint; undefined when there is nothing on disk. */
   state(): HeldLogState | undefined {
-    if (this.#segments.bytes === 0) return undefined;
+    if (!this.#segments.known) return undefined;
     const unsettled = new NumberSet();
     const add = (from: number, to: number) => unsettled.addRange(from, to);
     this.#spans.unsettled.forEachRange(add);
@@ -265,7 +265,7 @@ export class HeldLog {
   }
 
   get #position(): LogPosition {
-    return this.#reader?.position ?? { number: 1, segment: 0, offset: 0 };
+    return this.#reader?.position ?? { ...this.#segments.floor, number: 1 };
   }
 
   #wants(ordinal: number): boolean {

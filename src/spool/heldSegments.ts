@@ -35,8 +35,8 @@ export class HeldSegments {
   #entries: Entry[] = [];
   #writer: SegmentWriter | undefined;
   #ordinal = 0;
-  /** Number and place behind the last block. */
   #last = 0;
+  #floor: LogPosition = { number: 1, segment: 0, offset: 0 };
   /** There are names that a power cut may take. */
   #newNames = false;
 
@@ -62,7 +62,18 @@ export class HeldSegments {
 
   get head(): LogPosition {
     const entry = this.#entries.at(-1);
-    return { number: this.#last + 1, segment: entry?.ordinal ?? this.#ordinal, offset: entry?.dataEnd ?? 0 };
+    if (entry === undefined) return { ...this.#floor, number: this.#last + 1 };
+    return { number: this.#last + 1, segment: entry.ordinal, offset: entry.dataEnd };
+  }
+
+  /** Where the log begins: what was before is removed, but a power cut may bring it back. */
+  get floor(): LogPosition {
+    return this.#floor;
+  }
+
+  /** There are files, or names of some that a power cut may bring back. */
+  get known(): boolean {
+    return this.#entries.length > 0 || this.#newNames;
   }
 
   list(): readonly LogSegment[] {
@@ -83,7 +94,10 @@ export class HeldSegments {
     return [entry?.firstNumber ?? 0, entry?.end ?? 0];
   }
 
-  restore(found: readonly RestoredSegment[], nextOrdinal: number): void {
+  restore(found: readonly RestoredSegment[], read: LogPosition, nextOrdinal: number): void {
+    if (found.length === 0) this.#floor = read;
+    // The run before may have removed more.
+    this.#newNames = true;
     for (const { ordinal, path, firstNumber, previousEnd, end, size } of found) {
       const since = this.#common.wallClock();
       this.#entries.push({
@@ -138,30 +152,33 @@ export class HeldSegments {
     writer.close();
   }
 
+  /** Removes it from the disk. Where the disk refuses, it stays among the others, and can be removed again. */
   remove(ordinal: number): void {
     const index = this.#entries.findIndex((entry) => entry.ordinal === ordinal);
     const entry = this.#entries[index];
     if (entry === undefined) return;
     if (this.isCurrent(ordinal)) this.closeCurrent(false);
-    this.#entries.splice(index, 1);
-    this.#common.add(-entry.bytes);
-    if (this.#entries.length === 0) this.#last = 0;
-    const { files } = this.#common;
+    const { files, parts } = this.#common;
     try {
       files.remove(entry.path);
-      if (this.#entries.length > 0) return;
+    } catch (error) {
+      parts.onProblem?.(this.directory, entry.path, error instanceof Error ? error.message : String(error));
+      return;
+    }
+    this.#newNames = true;
+    const { number, segment, offset } = this.head;
+    this.#entries.splice(index, 1);
+    this.#common.add(-entry.bytes);
+    if (this.#entries.length > 0) return;
+    this.#floor = { number, segment, offset };
+    this.#last = 0;
+    try {
       // A copy that was begun, perhaps.
       for (const name of files.list(this.directory)) files.remove(`${this.directory}/${name}`);
       files.removeDirectory(this.directory);
-    } catch (error) {
-      // A start finds it, and knows that nothing of it is wanted.
-      this.#common.parts.onProblem?.(
-        this.directory,
-        entry.path,
-        error instanceof Error ? error.message : String(error),
-      );
+    } catch {
+      // It is in nobody's way.
     }
-    if (this.#entries.length === 0) this.#last = 0;
   }
 
   /**
@@ -180,11 +197,16 @@ export class HeldSegments {
       entry.dirty = entry.doubtful = false;
       rewritten();
     }
-    if (!this.#newNames || this.#entries.length === 0) return;
-    const { files } = this.#common.parts;
-    await syncNames(files, this.directory);
-    await syncNames(files, this.#common.parts.directory);
+    if (!this.#newNames) return;
     this.#newNames = false;
+    const { files, directory } = this.#common.parts;
+    try {
+      if (this.#entries.length > 0 || files.exists(this.directory)) await syncNames(files, this.directory);
+      await syncNames(files, directory);
+    } catch (error) {
+      this.#newNames = true;
+      throw error;
+    }
   }
 
   async #isSynced({ path }: Entry): Promise<boolean> {

@@ -128,3 +128,46 @@ test("what was handed out when it ended comes again, before what was not, and wh
   expect(after.unsettled).toBe(595);
   expect(readAll(after)).toEqual(upTo(600).filter((number) => ![1, 2, 3, 200, 299].includes(number)));
 });
+
+test.each([1, 2, 3, 4, 5, 6])(
+  "what is removed comes to nobody again, also when a power cut brings it back (seed %d)",
+  async (seed) => {
+    const files = new FakeFiles(seed);
+    files.makeDirectory("/held");
+    files.syncDirectory("/");
+    const logs = open(files);
+    write(logs, 1, 300);
+    await logs.sync();
+    const numbers = new MessageNumbers();
+    for (const number of readAll(logs)) numbers.append(number);
+    logs.settle("t", numbers, "delivered");
+    logs.drop(logs.garbage());
+    const states = logs.states();
+    expect(states.length).toBe(1);
+    if (seed % 2 === 0) write(logs, 1001, 10);
+    files.crash("power");
+    const search = { files, directory: "/held", quarantine: "/quarantine", directoryId: ID, repair: true, states };
+    for (const { moved } of findHeldLogs({ ...search, onProblem: () => {} }))
+      moved.forEach((number) => {
+        expect(number).toBeGreaterThan(1000);
+      });
+    await logs.sync().catch(() => {});
+  },
+);
+
+test("a file that cannot be removed is known of until it can", () => {
+  const files = new FakeFiles();
+  files.makeDirectory("/held");
+  const logs = open(files);
+  write(logs, 1, 10);
+  const numbers = new MessageNumbers();
+  for (const number of readAll(logs)) numbers.append(number);
+  logs.settle("t", numbers, "delivered");
+  files.failNext("remove", "EIO");
+  logs.drop(logs.garbage());
+  expect(logs.states()).toMatchObject([{ topic: "t", unread: 0 }]);
+  write(logs, 21, 10);
+  expect(readAll(logs)).toEqual(upTo(10).map((number) => number + 20));
+  logs.drop(logs.garbage());
+  expect(files.list("/held/t").length).toBe(1);
+});
