@@ -11,17 +11,15 @@ import type { Files } from "./files.ts";
 import { BLOCK_HEADER } from "./format.ts";
 import { readInt64 } from "./integers.ts";
 import { createLogControl, LogControl } from "./logControl.ts";
+import { LogFiles } from "./logFiles.ts";
 import { type LogDamage, LogReader, type LostMessages } from "./logReader.ts";
 import { ReadFailure, type SegmentInfo } from "./logSegments.ts";
 import { NumberSet } from "./numberSet.ts";
 import type { MessageNumbers } from "./numbers.ts";
 import type { QueueHooks, QueueLink, QueueOrder, QueueReader, QueueState, SettledHow, WriterMessage } from "./queue.ts";
 import { createRingMemory, RingReader } from "./ring.ts";
-import { openSegment } from "./scan.ts";
-import { readIndex } from "./segmentIndex.ts";
 import { Spans } from "./spans.ts";
 import { LogSync, type SyncMode } from "./sync.ts";
-import { TopicTotals } from "./topicTotals.ts";
 
 /** What a start found of the main log; see recover.ts. */
 export interface LogStart {
@@ -78,16 +76,6 @@ const LOOK_AGAIN = 1;
 /** How often a disk that refuses is tried again. Milliseconds. */
 const RETRY = 1000;
 
-interface KnownSegment {
-  ordinal: number;
-  path: string;
-  firstNumber: number;
-  /** The number behind its last message, once nothing more comes. */
-  end: number;
-  size: number;
-  closed: boolean;
-}
-
 export class DiskQueue implements QueueReader, QueueLink {
   readonly order: QueueOrder;
   readonly #parts: DiskQueueParts;
@@ -96,16 +84,13 @@ export class DiskQueue implements QueueReader, QueueLink {
   readonly #reader: LogReader;
   readonly #spans = new Spans();
   readonly #sync: LogSync;
-  readonly #known = new Map<number, KnownSegment>();
-  readonly #topics = new TopicTotals((ordinal) => this.#indexOf(ordinal));
+  readonly #kept: LogFiles;
   readonly #session = Buffer.alloc(16);
   #hooks: QueueHooks | undefined;
   /** Found at the start and not taken then. */
   readonly #found: number;
   /** The first number of this run: connections of messages before it are not those of now. */
   readonly #firstNumber: number;
-  readonly #bytesFound: number;
-  #bytesDropped = 0;
   #limit: number;
   #taken = 0;
   #lost = 0;
@@ -125,13 +110,13 @@ export class DiskQueue implements QueueReader, QueueLink {
     const { segments, read, again, skip, nextNumber, previousEnd } = start;
     const memory = createRingMemory(parts.capacity);
     const last = segments.at(-1);
-    this.#bytesFound = segments.reduce((sum, { size }) => sum + size, 0);
+    this.#kept = new LogFiles(files, segments, read.number);
     this.#limit = parts.limit;
     this.#firstNumber = nextNumber;
     const control = createLogControl({
       head: { number: nextNumber, segment: last?.ordinal ?? 0, offset: last?.size ?? 0 },
       reserved: start.reserved,
-      limit: parts.limit - this.#bytesFound,
+      limit: parts.limit - this.#kept.bytes,
     });
     this.order = {
       kind: "disk",
@@ -166,11 +151,6 @@ export class DiskQueue implements QueueReader, QueueLink {
     open.forEachRange((from, to) => this.#adopt(from, to));
     this.#taken = open.size;
     this.#found = open.size + again.size + unreadIn(start);
-    for (const segment of segments) {
-      const { ordinal, path, firstNumber, end, size, index } = segment;
-      this.#known.set(ordinal, { ordinal, path, firstNumber, end, size, closed: true });
-      if (index !== undefined && firstNumber >= read.number) this.#topics.add(ordinal, index.topics);
-    }
     this.#sync = new LogSync({
       files,
       directory,
@@ -241,7 +221,7 @@ export class DiskQueue implements QueueReader, QueueLink {
   told(message: WriterMessage): void {
     switch (message.type) {
       case "opened":
-        this.#learn(message.ordinal, message.firstNumber, message.previousEnd);
+        this.#opened(message);
         break;
       case "closed":
         this.#closed(message);
@@ -306,9 +286,8 @@ export class DiskQueue implements QueueReader, QueueLink {
 
   /** Messages that are not settled and in no file: the disk refused them, and they go with the process. */
   get inMemoryAlone(): number {
-    let onDisk = 0;
-    for (const { end } of this.#known.values()) onDisk = Math.max(onDisk, end);
-    const unread = this.state === "disk" ? 0 : this.#control.head().number - Math.max(onDisk, this.#reader.number);
+    const kept = Math.max(this.#kept.end, this.#reader.number);
+    const unread = this.state === "disk" ? 0 : this.#control.head().number - kept;
     return this.#spans.unsettledIn(0) + Math.max(0, unread);
   }
 
@@ -343,40 +322,29 @@ export class DiskQueue implements QueueReader, QueueLink {
   segmentsToDelete(): number[] {
     const { number, again } = this.#reader;
     const pinned = this.#spans.pinned();
-    const done: number[] = [];
-    for (const { ordinal, firstNumber, end, closed } of this.#known.values()) {
-      if (!closed || end > number || pinned.has(ordinal)) continue;
-      if (again.size > 0 && (again.next(firstNumber) ?? end) < end) continue;
-      done.push(ordinal);
-    }
-    return done;
+    return this.#kept.done((ordinal, firstNumber, end) => {
+      if (end > number || pinned.has(ordinal)) return false;
+      return again.size === 0 || (again.next(firstNumber) ?? end) >= end;
+    });
   }
 
   /** Deletes them: a checkpoint that needs nothing of them is safe. One that cannot be deleted is named again later. */
   dropSegments(ordinals: readonly number[]): void {
     for (const ordinal of ordinals) {
-      const segment = this.#known.get(ordinal);
-      if (segment === undefined) continue;
-      this.#topics.remove(ordinal);
-      try {
-        this.#parts.files.remove(segment.path);
-      } catch {
-        continue;
-      }
+      if (!this.#kept.remove(ordinal)) continue;
       this.#reader.drop(ordinal);
-      this.#known.delete(ordinal);
-      this.#bytesDropped += segment.size;
+      this.#sync.drop(ordinal);
     }
     this.setLimit(this.#limit);
   }
 
   get segments(): number {
-    return this.#known.size;
+    return this.#kept.count;
   }
 
   /** Bytes that the log's files have. */
   get bytesOnDisk(): number {
-    return this.#bytesFound + this.#control.bytes - this.#bytesDropped;
+    return this.#kept.bytes + this.#control.bytes;
   }
 
   get limit(): number {
@@ -387,7 +355,7 @@ export class DiskQueue implements QueueReader, QueueLink {
   setLimit(bytes: number): void {
     const before = this.#control.limit;
     this.#limit = bytes;
-    this.#control.limit = bytes - this.#bytesFound + this.#bytesDropped;
+    this.#control.limit = bytes - this.#kept.bytes;
     if (this.#control.limit > before && this.#control.takeWanted()) this.#onRoom();
   }
 
@@ -408,7 +376,7 @@ export class DiskQueue implements QueueReader, QueueLink {
 
   /** Messages by topic in the segments that have an index and are not read yet; "" for topics that were too many. */
   topicsUnread(): ReadonlyMap<string, number> {
-    return this.#topics.unread(this.#reader.position.segment);
+    return this.#kept.topicsUnread(this.#reader.position.segment);
   }
 
   /** Milliseconds since everything written was safe from a power cut; failures of fdatasync since the start. */
@@ -501,22 +469,17 @@ export class DiskQueue implements QueueReader, QueueLink {
     return false;
   }
 
-  #learn(ordinal: number, firstNumber: number, previousEnd: number): void {
+  #opened({ ordinal, firstNumber, previousEnd }: Extract<WriterMessage, { type: "opened" }>): void {
     const { segments } = this.#reader;
     const path = segments.pathOf(ordinal);
     segments.add({ ordinal, path, firstNumber, previousEnd });
-    if (this.#known.has(ordinal)) return;
-    this.#known.set(ordinal, { ordinal, path, firstNumber, end: firstNumber, size: 0, closed: false });
+    this.#kept.opened(ordinal, path, firstNumber);
   }
 
-  #closed({ ordinal, end, size, index }: Extract<WriterMessage, { type: "closed" }>): void {
-    const segment = this.#known.get(ordinal);
-    if (segment === undefined) return;
-    Object.assign(segment, { end, size, closed: true });
-    if (index !== undefined) {
-      this.#reader.segments.sealed(ordinal);
-      if (segment.firstNumber >= this.#reader.number) this.#topics.add(ordinal, index.topics);
-    }
+  #closed(message: Extract<WriterMessage, { type: "closed" }>): void {
+    const { ordinal, index } = message;
+    this.#kept.closed(message, this.#reader.number);
+    if (index !== undefined) this.#reader.segments.sealed(ordinal);
     if (this.#control.rotate === ordinal) this.#control.rotate = 0;
     if (this.#control.wanted) this.#parts.onFull();
   }
@@ -535,21 +498,9 @@ export class DiskQueue implements QueueReader, QueueLink {
     }
     const { segment } = this.#control.head();
     if (this.unread > 0 || this.#spans.unsettledIn(segment) > 0 || this.#control.rotate === segment) return;
-    if (this.#known.get(segment)?.closed !== false) return;
+    if (!this.#kept.isOpen(segment)) return;
     this.#control.rotate = segment;
     this.#onRoom();
-  }
-
-  #indexOf(ordinal: number): ReadonlyMap<string, number> | undefined {
-    const segment = this.#known.get(ordinal);
-    if (segment === undefined) return undefined;
-    const opened = openSegment(this.#parts.files, segment.path);
-    if ("problem" in opened) return undefined;
-    try {
-      return readIndex(this.#parts.files, opened.fd, opened.header)?.topics;
-    } finally {
-      this.#parts.files.close(opened.fd);
-    }
   }
 }
 

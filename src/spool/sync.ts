@@ -38,6 +38,7 @@ export class LogSync {
   #timer: ReturnType<typeof setInterval> | undefined;
   #lastAt = performance.now();
   #failures = 0;
+  #stopped = false;
 
   constructor(parts: LogSyncParts) {
     this.#parts = parts;
@@ -66,6 +67,11 @@ export class LogSync {
     });
   }
 
+  /** The segment is deleted: its space is not free before it is closed. */
+  drop(ordinal: number): void {
+    if (this.#open?.ordinal === ordinal && this.#running === undefined) this.#close();
+  }
+
   /** Milliseconds since everything written was safe. */
   get age(): number {
     return this.#due ? performance.now() - this.#lastAt : 0;
@@ -91,8 +97,6 @@ export class LogSync {
     await this.now();
     this.#close();
   }
-
-  #stopped = false;
 
   get #due(): boolean {
     const { control } = this.#parts;
