@@ -13,7 +13,7 @@ import { nodeFiles } from "./files.ts";
 import type { FrameMark } from "./heldFrame.ts";
 import { HeldLogs } from "./heldLogs.ts";
 import { Journal } from "./journal.ts";
-import { largestBlock, logLimit } from "./limits.ts";
+import { largestBlock, logLimit, segmentSize } from "./limits.ts";
 import type { LogDamage } from "./logReader.ts";
 import { NumberSet } from "./numberSet.ts";
 import type { MessageNumbers } from "./numbers.ts";
@@ -103,7 +103,7 @@ export class Spool {
       directory: lock.paths.log,
       start: { ...recovered.log, directoryId, reserved: 0 },
       capacity: ringCapacity,
-      segmentSize: segment,
+      segmentSize: segmentSize(segment, disk),
       largestBlock: largestBlock(disk),
       limit: disk,
       sync,
