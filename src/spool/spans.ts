@@ -140,9 +140,12 @@ export class Spans {
     const removed = to - from === 1 ? this.unsettled.delete(from) : this.unsettled.deleteRange(from, to) === to - from;
     if (!removed) throw new RangeError(`a message of ${from} to ${to - 1} is settled twice, or was never read`);
     this.#settled += to - from;
-    for (let at = from, index = this.#segmentOf(from); at < to; index++) {
-      const end = Math.min(to, this.#segments[index + 1]?.first ?? to);
-      (this.#segments[index] as SegmentCount).unsettled -= end - at;
+    const segments = this.#segments;
+    let index = this.#segmentOf(from);
+    for (let at = from; at < to; index++) {
+      const next = segments[index + 1];
+      const end = next === undefined || next.first > to ? to : next.first;
+      (segments[index] as SegmentCount).unsettled -= end - at;
       at = end;
     }
     if (this.#spans.length > 0) this.#settleSpans(from, to);
