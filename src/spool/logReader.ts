@@ -155,8 +155,9 @@ export class LogReader {
 
   /** A message that was taken is to be read again. */
   untake(number: number): void {
-    if (number >= this.#number) throw new RangeError(`message ${number} was not taken`);
-    this.again.add(number);
+    if (number < this.#number) this.again.add(number);
+    // Not come to yet, and in somebody's hands since the start.
+    else if (!this.skip.delete(number)) throw new RangeError(`message ${number} was not taken`);
   }
 
   /**
