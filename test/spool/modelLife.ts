@@ -8,6 +8,7 @@ import { type FrameSource, NO_MARK } from "../../src/spool/heldFrame.ts";
 import { HeldLogs } from "../../src/spool/heldLogs.ts";
 import type { EntryEnd, JournalEntry } from "../../src/spool/journal.ts";
 import { Journal } from "../../src/spool/journal.ts";
+import { ReadFailure } from "../../src/spool/logSegments.ts";
 import type { MessageNumbers } from "../../src/spool/numbers.ts";
 import type { SettledHow } from "../../src/spool/queue.ts";
 import { type Recovered, recover } from "../../src/spool/recover.ts";
@@ -46,6 +47,7 @@ export class Life {
   readonly open = new Map<string, JournalEntry>();
   readonly #checkpointer: Checkpointer;
   readonly #told: Told;
+  readonly #batches = new Map<JournalEntry, Pending[]>();
   readonly #frame = new FrameReader();
   degraded = false;
 
@@ -113,7 +115,7 @@ export class Life {
       wallClock: () => 0,
       later: new Timers().later,
     });
-    for (const entry of openEntries) this.open.set(`${entry.topic} ${entry.partition}`, entry);
+    for (const entry of openEntries) this.#restore(entry);
     const unused = { from: log.previousEnd, to: log.nextNumber };
     this.#checkpointer = new Checkpointer({
       store: checkpoints,
@@ -184,10 +186,10 @@ export class Life {
 
   /** The topic's first messages go out as a batch. */
   send(topic: string, partition: number, count: number, baseSequence: number): JournalEntry {
-    const numbers = this.#pendingOf(topic)
-      .splice(0, count)
-      .map(({ number }) => number);
+    const messages = this.#pendingOf(topic).splice(0, count);
+    const numbers = messages.map(({ number }) => number);
     const entry = entryOf(topic, partition, numbers, { baseSequence });
+    this.#batches.set(entry, messages);
     this.journal.sending([entry]);
     this.open.set(`${topic} ${partition}`, entry);
     return entry;
@@ -199,7 +201,7 @@ export class Life {
     this.open.delete(`${topic} ${partition}`);
     this.journal.ended(topic, partition, how);
     if (how.kind === "returned") {
-      this.fetch(topic, numbers);
+      for (const message of this.#batches.get(entry) ?? []) this.#wait(topic, message);
       return;
     }
     for (const account of [this.ledger.total, this.ledger.topic(topic)]) {
@@ -252,23 +254,48 @@ export class Life {
     this.queue.settle(this.held.settle(topic, numbers, how), how);
   }
 
-  /** Makes messages of a batch wait again. */
-  fetch(topic: string, numbers: MessageNumbers): void {
-    const visit = (number: number, bytes: Buffer, start: number, end: number) => {
-      if (this.#pendingOf(topic).some((each) => each.number === number)) return;
-      this.#note(number, Buffer.from(bytes.subarray(start, end)));
-    };
-    this.queue.fetch(numbers, visit);
-    this.held.fetch(topic, numbers, visit);
+  /** Makes a batch again that was on its way; what is not there any more is given up. */
+  #restore(entry: JournalEntry): void {
+    const { topic, partition, numbers } = entry;
+    const found = this.#fetch(topic, numbers);
+    const missing: number[] = [];
+    numbers.forEach((number) => {
+      if (!found.has(number)) missing.push(number);
+    });
+    const messages = [...found].map(([number, frame]) => ({ number, frame }));
+    if (missing.length === 0) {
+      this.#batches.set(entry, messages);
+      this.open.set(`${topic} ${partition}`, entry);
+      return;
+    }
+    this.journal.ended(topic, partition, { kind: "returned" });
+    for (const account of [this.ledger.total, this.ledger.topic(topic)]) account.discarded += missing.length;
+    this.#told.lost(missing.length);
+    this.settle(topic, numbersOf(missing), "discarded");
+    for (const message of messages) this.#wait(topic, message);
+  }
+
+  #fetch(topic: string, numbers: MessageNumbers): Map<number, Buffer> {
+    const found = new Map<number, Buffer>();
+    const visit = (number: number, bytes: Buffer, start: number, end: number) =>
+      void found.set(number, Buffer.from(bytes.subarray(start, end)));
+    for (let attempt = 0; attempt < 50; attempt++) {
+      try {
+        this.queue.fetch(numbers, visit);
+        this.held.fetch(topic, numbers, visit);
+        break;
+      } catch (error) {
+        if (!(error instanceof ReadFailure)) throw error;
+      }
+    }
+    return found;
   }
 
   /** Per account and in all: what was received is delivered, discarded, waits, or is on its way. */
   imbalance(): string | undefined {
     const accounts = [...this.ledger.topics()];
     for (const [topic, { received, delivered, discarded }] of accounts) {
-      const log = this.held.open(topic, undefined);
-      let waits = log.count + [...this.#pendingOf(topic)].filter(({ number }) => !log.has(number)).length;
-      waits += this.#pendingOf(topic).filter(({ number }) => log.has(number)).length;
+      let waits = this.held.open(topic, undefined).count + this.#pendingOf(topic).length;
       for (const entry of this.open.values()) if (entry.topic === topic) waits += entry.numbers.count;
       if (received !== delivered + discarded + waits)
         return `${topic}: received ${received}, delivered ${delivered}, discarded ${discarded}, waiting ${waits}`;
@@ -300,10 +327,14 @@ export class Life {
     const { topicStart, topicEnd, valueStart, valueEnd } = this.#frame;
     const topic = frame.toString("latin1", topicStart, topicEnd);
     this.#told.read(number, frame.toString("latin1", valueStart, valueEnd));
-    const pending = this.#pendingOf(topic);
-    pending.push({ number, frame });
-    pending.sort((a, b) => a.number - b.number);
+    this.#wait(topic, { number, frame });
     return { topic };
+  }
+
+  #wait(topic: string, message: Pending): void {
+    const pending = this.#pendingOf(topic);
+    pending.push(message);
+    pending.sort((a, b) => a.number - b.number);
   }
 
   #book(topic: string | undefined, count: number): void {

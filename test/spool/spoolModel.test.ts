@@ -76,11 +76,21 @@ class Model {
   }
 
   async step(): Promise<void> {
+    const action = this.below(100);
+    try {
+      await this.#act(action);
+    } catch (error) {
+      if (!this.files.dead) throw error;
+    }
+    if (this.files.dead || action === 99) await this.die();
+    expect(this.life.imbalance()).toBeUndefined();
+  }
+
+  async #act(action: number): Promise<void> {
     const { life } = this;
     const topic = TOPICS[this.below(TOPICS.length)] as string;
     const key = [...life.open.keys()][this.below(life.open.size)] as string;
     const entry = life.open.get(key);
-    const action = this.below(100);
     if (action < 25) this.append();
     else if (action < 45) life.take();
     else if (action < 60) this.send(topic);
@@ -91,8 +101,6 @@ class Model {
     else if (action < 93) life.drain(topic, 1 + this.below(6));
     else if (action < 95) life.journal.flush();
     else if (action < 99) await this.checkpoint();
-    if (this.files.dead || action === 99) await this.die();
-    expect(this.life.imbalance()).toBeUndefined();
   }
 
   append(): void {
