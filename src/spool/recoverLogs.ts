@@ -40,8 +40,16 @@ export function recoveredLog(found: FoundSegments, state: LogState & Unsettled, 
   state.unsettled.forEach((number) => {
     if (!skip.has(number)) again.add(number);
   });
-  const nextOrdinal = Math.max(found.lastOrdinal, state.head.segment) + 1;
-  return { segments: found.segments, read: state.read, again, skip, open: changes.open, nextOrdinal };
+  const nextOrdinal = Math.max(found.lastOrdinal, state.head.segment, state.read.segment) + 1;
+  const { segments } = found;
+  return { segments, read: placeIn(segments, state.read), again, skip, open: changes.open, nextOrdinal };
+}
+
+/** The read position, unless its segment is another one than it was: then it is looked for from the beginning. */
+function placeIn(segments: readonly SegmentInfo[], read: LogPosition): LogPosition {
+  const segment = segments.find(({ ordinal }) => ordinal === read.segment);
+  const moved = segment !== undefined && (segment.firstNumber > read.number || segment.size < read.offset);
+  return moved ? { number: read.number, segment: 0, offset: 0 } : read;
 }
 
 /** Books what waits in the log, and what of it is lost: nothing else can tell, since its numbers have gaps. */

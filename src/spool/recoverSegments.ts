@@ -138,7 +138,8 @@ function scan(search: SegmentSearch, segment: Unsealed, found: FoundSegments): S
   const { ordinal, path, fd, header, last, size } = segment;
   const { firstNumber, previousEnd } = header;
   const read = state?.read;
-  const partly = last && !gaps && read?.segment === ordinal && read.offset > SEGMENT_HEADER && read.offset <= size;
+  const here = last && !gaps && read?.segment === ordinal && firstNumber <= read.number;
+  const partly = here && read.offset > SEGMENT_HEADER && read.offset <= size;
   let end = partly ? Math.max(endOfTaken(state as LogState), firstNumber) : firstNumber;
   let messages = end - firstNumber;
   const note = (block: BlockHeader, blockEnd: number, session: string) => {
