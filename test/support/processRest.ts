@@ -22,3 +22,9 @@ export async function peakMemory(pid: number): Promise<number> {
   const text = await Bun.file(`/proc/${pid}/status`).text();
   return Number(/^VmHWM:\s+(\d+) kB$/m.exec(text)?.[1]) * 1024;
 }
+
+/** Bytes that a process has asked the kernel for so far, from files and sockets; its own pages are none. */
+export async function bytesRead(pid: number): Promise<number> {
+  const text = await Bun.file(`/proc/${pid}/io`).text();
+  return Number(/^rchar: (\d+)$/m.exec(text)?.[1]);
+}
