@@ -113,8 +113,8 @@ describe.each(["SIGTERM", "SIGINT"] as const)("%s", (signal) => {
     expect(numbers()).toEqual(upTo(30));
   });
 
-  test("with Kafka away and delivery.shutdown_timeout over, ends with 1 and says how many messages were lost", async () => {
-    const to = await serveWithoutKafka(["delivery.shutdown_timeout=100ms"]);
+  test("with memory only, Kafka away and delivery.shutdown_timeout over, ends with 1 and says how many messages were lost", async () => {
+    const to = await serveWithoutKafka(["buffer.disk=0", "delivery.shutdown_timeout=100ms"]);
     await feed(to, 100);
     expect(await to.kill(signal)).toBe(1);
     const line = logged(to.log(), "stopped; messages were lost: Kafka did not take them in time");
@@ -122,8 +122,8 @@ describe.each(["SIGTERM", "SIGINT"] as const)("%s", (signal) => {
     expect(logged(to.log(), "messages discarded")).toMatchObject({ reason: "shutdown", topic: TOPIC, count: 300 });
   });
 
-  test("a second time ends it at once, and says how many messages were lost", async () => {
-    const to = await serveWithoutKafka(["delivery.shutdown_timeout=1h"]);
+  test("a second time ends it at once, and with memory only says how many messages were lost", async () => {
+    const to = await serveWithoutKafka(["buffer.disk=0", "delivery.shutdown_timeout=1h"]);
     await feed(to, 100);
     const ended = to.kill(signal);
     await to.untilLogged('"msg":"stopping');
