@@ -1,6 +1,6 @@
 // One life of everything that writes to the data directory, put together as the spool does it, without clocks or threads.
 import { Ledger, receive } from "../../src/observe/ledger.ts";
-import { Checkpointer, RESERVE } from "../../src/spool/checkpointer.ts";
+import { Checkpointer } from "../../src/spool/checkpointer.ts";
 import { directoryPaths } from "../../src/spool/dataDirectory.ts";
 import { DiskQueue } from "../../src/spool/diskQueue.ts";
 import { DiskWriter } from "../../src/spool/diskWriter.ts";
@@ -143,7 +143,7 @@ export class Life {
           this.queue.dropSegments(segments);
         };
       },
-      syncHeld: () => this.held.sync(),
+      sync: () => this.held.sync(),
       reserved: log.nextNumber,
       onReserved: (reserved) => this.queue.reserve(reserved),
       onFailing: () => {},
@@ -157,7 +157,7 @@ export class Life {
   }
 
   async start(): Promise<void> {
-    if (!(await this.checkpoint())) this.queue.reserve(this.recovered.log.nextNumber + RESERVE);
+    await this.checkpoint();
   }
 
   /** Appends a block with these values under a topic each. Answers the number of the first; 0: no room. */
@@ -227,8 +227,8 @@ export class Life {
     const back = all.filter(({ number }) => log.has(number));
     for (const { number } of back.reverse()) log.untake(number);
     const moving = all.filter(({ number }) => !back.some((each) => each.number === number));
-    // Lower numbers than it has had may not come: they wait for it to be empty.
-    const waiting = moving.filter(({ number }) => number <= log.last && log.count + log.out > 0);
+    // Lower numbers than are in its files may not come behind them.
+    const waiting = moving.filter(({ number }) => number <= log.last);
     const source = sourceOf(moving.filter((each) => !waiting.includes(each)));
     log.take(source, (numbers) => this.queue.settle(numbers, "moved"));
     this.pending.set(
