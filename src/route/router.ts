@@ -10,7 +10,7 @@ import type { BatchQueue, BatchSurroundings } from "./batchQueue.ts";
 import { murmur2Index, partitionKeyIndex } from "./partitioner.ts";
 import type { Partition, Topic } from "./topic.ts";
 import type { TopicTable } from "./topicTable.ts";
-import type { Waiting } from "./waiting.ts";
+import { Waiting } from "./waiting.ts";
 
 /** Bytes routed before the event loop gets its turn: sockets and timers must not wait for a backlog. */
 const BYTES_PER_TURN = 1 << 20;
@@ -121,23 +121,38 @@ export class Router {
   }
 
   /**
-   * Gives up the oldest messages that were never sent, under "dropped_oldest": those in batches, then those not read yet,
-   * until `bytes` bytes of them are gone or there are none. Returns how many bytes went.
+   * Gives up the oldest messages that were never sent, under "dropped_oldest": those in batches and those that wait to be put
+   * into one, then those not read yet, until `bytes` bytes of them are gone or there are none. Returns how many bytes went.
    */
   dropOldest(bytes: number): number {
     const { topics, settle } = this.#parts;
-    const queues: { topic: Topic; queue: BatchQueue }[] = [];
-    for (const topic of topics.values())
-      for (const queue of topic.queues()) if (!queue.empty) queues.push({ topic, queue });
+    const places: { topic: Topic; from: BatchQueue | Waiting }[] = [];
+    for (const topic of topics.values()) {
+      for (const queue of topic.queues()) if (!queue.empty) places.push({ topic, from: queue });
+      // What is held apart has its own limit.
+      for (const waiting of topic.allWaiting())
+        if (!topic.held && Number.isFinite(waiting.first)) places.push({ topic, from: waiting });
+    }
     let gone = 0;
     while (gone < bytes) {
-      let oldest: (typeof queues)[number] | undefined;
-      for (const each of queues)
-        if (each.queue.first < (oldest?.queue.first ?? Number.POSITIVE_INFINITY)) oldest = each;
-      const batch = oldest?.queue.takeOldest();
-      if (oldest === undefined || batch === undefined) break;
+      places.sort((a, b) => a.from.first - b.from.first);
+      const [oldest, next] = places;
+      if (oldest === undefined || !Number.isFinite(oldest.from.first)) break;
+      const { topic, from } = oldest;
+      if (from instanceof Waiting) {
+        const upTo = next?.from.first ?? Number.POSITIVE_INFINITY;
+        const more = () => gone < bytes && from.first < upTo;
+        from.takeOldest(more, (number, _, start, end) => {
+          gone += end - start;
+          this.#discard(topic, number, "dropped_oldest");
+          return true;
+        });
+        continue;
+      }
+      const batch = from.takeOldest();
+      if (batch === undefined) break;
       gone += batch.bytes.length;
-      settle.discarded(oldest.topic, batch.numbers, "dropped_oldest");
+      settle.discarded(topic, batch.numbers, "dropped_oldest");
       batch.dispose();
     }
     while (gone < bytes) {

@@ -140,6 +140,17 @@ export class Waiting {
     if (front.count === 0) this.#tail.drain(more, visit);
   }
 
+  /** The lowest number in memory alone; Infinity when there is none. */
+  get first(): number {
+    return Math.min(this.#front.first, this.#tail.first);
+  }
+
+  /** Hands out the oldest of what is in memory alone, until there are none, or `more` says stop. */
+  takeOldest(more: () => boolean, visit: FrameVisit): void {
+    this.#front.drain(more, visit);
+    if (this.#front.count === 0) this.#tail.drain(more, visit);
+  }
+
   /** Gives up the newest of what is in memory, some at a time: their numbers, ascending. */
   takeNewest(): number[] {
     const newest = this.#tail.takeNewest();
