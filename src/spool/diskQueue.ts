@@ -369,9 +369,9 @@ export class DiskQueue implements QueueReader, QueueLink {
     if (this.#control.takeWanted()) this.#onRoom();
   }
 
-  /** The writer waits: for bytes on disk, or for numbers. */
+  /** The writer waits: for bytes on disk, or for numbers; while the disk refuses, for memory. */
   get full(): boolean {
-    return this.#control.wanted;
+    return this.#control.wanted || (this.#degradedTimer !== undefined && this.#ring.waitedFor);
   }
 
   /** Messages by topic in the segments that have an index and are not read yet; "" for topics that were too many. */
@@ -487,6 +487,7 @@ export class DiskQueue implements QueueReader, QueueLink {
   /** While it lasts, the writer's thread is woken to try again: it may have nothing to append. */
   #degraded(yes: boolean): void {
     clearInterval(this.#degradedTimer);
+    this.#degradedTimer = undefined;
     if (yes && !this.#stopped) this.#degradedTimer = setInterval(() => this.#onRoom(), RETRY);
   }
 

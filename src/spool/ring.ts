@@ -263,6 +263,11 @@ export class RingReader extends Ring {
     return this.writtenBytes - this.#payload;
   }
 
+  /** The writer waits for room. */
+  get waitedFor(): boolean {
+    return Atomics.load(this.control, WANTED) !== 0;
+  }
+
   /** The number of the next block's first message; 0 when there is none. */
   peek(): number {
     const unread = this.behind(this.#position, WRITTEN);
