@@ -153,7 +153,7 @@ function partsOf({ spool }: Buffer) {
   if (spool === undefined) return {};
   const { journal, held, recovered } = spool;
   const { openEntries: entries, bindingOk: bound, topicsSeen, ledger: books } = recovered;
-  const fetch: Spool["fetch"] = (numbers, visit) => spool.fetch(numbers, visit);
+  const fetch: Spool["fetch"] = (topic, numbers, visit) => spool.fetch(topic, numbers, visit);
   return { journal, held, hold: { markOf: spool.markOf }, restored: { entries, bound, topicsSeen, books, fetch } };
 }
 

@@ -22,7 +22,11 @@ export interface RestoreParts {
    * Hands over the frame bytes[start, end) of each number that any log has, in any order; bytes are valid during the call.
    * May throw what a file system throws.
    */
-  fetch: (numbers: MessageNumbers, visit: (number: number, bytes: Buffer, start: number, end: number) => void) => void;
+  fetch: (
+    topic: string,
+    numbers: MessageNumbers,
+    visit: (number: number, bytes: Buffer, start: number, end: number) => void,
+  ) => void;
   dispatcher: Pick<Dispatcher, "restore">;
   settlement: Pick<Settlement, "discarded" | "discardedUnder">;
   journal: DeliveryJournal;
@@ -76,7 +80,7 @@ function rebuildFromFrames(
   const reader = new FrameReader();
   const frames = new Map<number, Buffer>();
   try {
-    fetch(entry.numbers, (number, bytes, start, end) => {
+    fetch(entry.topic, entry.numbers, (number, bytes, start, end) => {
       if (frames.has(number) || reader.read(bytes, start, end) !== FrameFault.Ok) return;
       // Numbers that name other messages than they did: the files are not those that belong together.
       if (name.compare(bytes, reader.topicStart, reader.topicEnd) !== 0) return;

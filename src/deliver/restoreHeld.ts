@@ -12,8 +12,9 @@ export interface RestoreHeldParts {
 
 /** Called once, before anything is routed: what comes for the same topics waits behind. */
 export function restoreHeld({ held, topic: find, log }: RestoreHeldParts): void {
-  for (const { topic: name, partition, count } of held.all()) {
-    if (count === 0) continue;
+  for (const { topic: name, partition, count, out } of held.all()) {
+    // Also one of which all that is left is in a batch: that may come back.
+    if (count + out === 0) continue;
     const topic = find(name);
     if (topic === undefined) {
       const why = "there are too many topics: raise buffer.max_topics";

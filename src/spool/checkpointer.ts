@@ -2,7 +2,8 @@
 //
 // What holds, in this order:
 // - A checkpoint says what is true at one moment of the main thread; the journal begins a new file at that very moment.
-// - What was moved to held logs by then is made safe from a power cut before the checkpoint says so.
+// - What was moved to held logs by then, and the open entries in the journal's new file, are made safe from a power cut
+//   before the checkpoint says so.
 // - Journals, segments, and numbers not reserved before, are let go of only when the checkpoint is safe as well.
 import type { CheckpointState, CheckpointStore } from "./checkpoint.ts";
 
@@ -22,8 +23,8 @@ export interface CheckpointerParts {
   hasGarbage: () => boolean;
   /** What can be deleted once a checkpoint of this moment is on disk; deletes it when it is called. */
   garbage: () => () => void;
-  /** Makes held logs safe from a power cut. */
-  syncHeld: () => Promise<void>;
+  /** Makes safe from a power cut what a checkpoint of this moment refers to: held logs, and the journal's new file. */
+  sync: () => Promise<void>;
   /** Numbers below this one may be given to messages. */
   reserved: number;
   onReserved: (reserved: number) => void;
@@ -46,6 +47,11 @@ export class Checkpointer {
   readonly #parts: CheckpointerParts;
   #reserved: number;
   #running: Promise<void> | undefined;
+  /** One that begins when the one on its way has ended: it serves all who ask meanwhile. */
+  #next: Promise<boolean> | undefined;
+  #ended = false;
+  /** The journal's file that begins at the checkpoint that failed. */
+  #ordinal: number | undefined;
   #wroteAt: number;
   #progress: number;
   #failing: string | undefined;
@@ -62,11 +68,25 @@ export class Checkpointer {
     if (this.#running === undefined && this.#due()) void this.write();
   }
 
-  /** Writes one now. Never rejects: what failed is told of, and tried again. Answers whether it is on disk. */
+  /**
+   * Writes one of a moment from now on. Never rejects: what failed is told of, and tried again. Answers whether it is on disk.
+   * `clean`: the last one; none is written after it.
+   */
   async write(clean = false): Promise<boolean> {
-    await this.#running;
-    const run = this.#write(clean);
-    this.#running = run.then(() => {
+    if (!clean && this.#next !== undefined) return this.#next;
+    const waits = this.#running !== undefined;
+    const written = this.#after(clean);
+    if (!clean && waits) this.#next = written;
+    return written;
+  }
+
+  /** One at a time: each of those who wait looks again whether it is its turn. */
+  async #after(clean: boolean): Promise<boolean> {
+    while (this.#running !== undefined) await this.#running;
+    if (!clean) this.#next = undefined;
+    if (this.#ended) return false;
+    this.#ended = clean;
+    this.#running = this.#write(clean).finally(() => {
       this.#running = undefined;
     });
     await this.#running;
@@ -87,16 +107,19 @@ export class Checkpointer {
   }
 
   async #write(clean: boolean): Promise<void> {
-    const { store, journal, snapshot, progress, garbage, syncHeld, onReserved, onFailing, now } = this.#parts;
+    const { store, journal, snapshot, progress, garbage, sync, onReserved, onFailing, next, now } = this.#parts;
     this.#wroteAt = now();
     try {
       const reached = progress();
-      const ordinal = journal.rotate();
+      // After a failure, the file that was begun for it will do: one for each try would be very many.
+      if (this.#ordinal === undefined || clean) this.#ordinal = journal.rotate();
+      const ordinal = this.#ordinal;
       const state = snapshot();
       const release = garbage();
       const { number } = state.log.head;
       const reserved = clean ? number : this.#nearlyUsed(number) ? number + RESERVE : this.#reserved;
-      await store.write({ ...state, clean, journal: ordinal, reserved }, syncHeld());
+      await store.write({ ...state, clean, journal: ordinal, reserved }, sync());
+      this.#ordinal = undefined;
       if (!clean && reserved !== this.#reserved) {
         this.#reserved = reserved;
         onReserved(reserved);
@@ -110,6 +133,8 @@ export class Checkpointer {
       const why = error instanceof Error ? error.message : String(error);
       if (this.#failing === undefined) onFailing(why);
       this.#failing = why;
+      // Better than that nothing can be taken any more. Only a power cut could have these numbers given twice.
+      if (!clean && this.#reserved - next() < RESERVE / 4) onReserved(next() + RESERVE);
     }
   }
 }

@@ -189,7 +189,12 @@ export class HeldSegments {
     for (const entry of [...this.#entries]) {
       if (!entry.dirty) continue;
       entry.dirty = false;
-      entry.doubtful ||= !(await this.#isSynced(entry));
+      try {
+        entry.doubtful ||= !(await this.#isSynced(entry));
+      } catch (error) {
+        entry.dirty = true;
+        throw error;
+      }
       if (!entry.doubtful || !this.#entries.includes(entry)) continue;
       if (this.isCurrent(entry.ordinal)) this.closeCurrent();
       entry.dirty = true;

@@ -35,9 +35,10 @@ const NOWHERE = { number: 0, segment: 0, offset: 0 };
 
 export function findHeldLogs(search: HeldSearch): FoundHeld[] {
   const { files, directory, states } = search;
-  const names = new Set([...states.map(({ name }) => name), ...files.list(directory)]);
+  const known = new Map(states.map((state) => [state.name, state]));
+  const names = new Set([...known.keys(), ...files.list(directory)]);
   const logs = [...names].map((name) => {
-    const state = states.find((each) => each.name === name) ?? newState(name);
+    const state = known.get(name) ?? newState(name);
     const sessions = new Set<string>();
     const found = find(search, join(directory, name), sessions);
     for (const { index } of found.segments) for (const session of index?.sessions.keys() ?? []) sessions.add(session);
@@ -49,7 +50,7 @@ export function findHeldLogs(search: HeldSearch): FoundHeld[] {
     return { state, found, moved, sessions, incomplete: found.incomplete || !isComplete(state, found, moved.size) };
   });
   // A directory without a segment that no checkpoint knows of says nothing.
-  return logs.filter(({ state, found }) => found.segments.length > 0 || states.includes(state));
+  return logs.filter(({ state, found }) => found.segments.length > 0 || known.has(state.name));
 }
 
 function find(search: HeldSearch, directory: string, sessions: Set<string>): FoundSegments {

@@ -55,9 +55,11 @@ export function assignOwners(owners: Owners, facts: readonly Fact[]): Changes {
     changes.counts.set(fact, (changes.counts.get(fact) ?? 0) + 1);
   };
   const asked: { number: number; fact: Fact }[] = [];
+  const byTopic = Map.groupBy(held.keys(), (index) => (held[index] as FoundHeld).state.topic);
   for (const fact of facts) {
+    const logs = byTopic.get(fact.entry.topic) ?? [];
     fact.entry.numbers.forEach((number) => {
-      const into = moved.has(number) ? lastWith(held, number) : -1;
+      const into = moved.has(number) ? (logs.findLast((index) => held[index]?.moved.has(number)) ?? -1) : -1;
       if (into >= 0) note(changes.held[into] as LogChanges, number, fact);
       else if (isIn(main, number)) note(changes.main, number, fact);
       else asked.push({ number, fact });
@@ -86,12 +88,13 @@ function assignMoved({ files, main, held, checkpointed }: Owners, changes: Chang
   const places = findInHeld({ files, main, held, checkpointed }, asked);
   for (const [number, index] of places) (changes.held[index] as LogChanges).movedAway.add(number);
   const all = new NumberSet();
-  for (const [index, { moved }] of held.entries()) {
+  // Backwards: there may be very many logs, and what a later one has needs no look at each of them.
+  for (const [index, { moved }] of [...held.entries()].reverse()) {
     const log = changes.held[index] as LogChanges;
     moved.forEach((number) => {
       if (checkpointed && !isIn(main, number) && !places.has(number)) log.stale.add(number);
       // It moved on from here: the last log counts.
-      else if (lastWith(held, number) !== index) log.movedAway.add(number);
+      else if (all.has(number)) log.movedAway.add(number);
     });
     log.stale.forEach((number) => void moved.delete(number));
     moved.forEachRange((from, to) => all.addRange(from, to));
@@ -127,10 +130,6 @@ function findInHeld({ files, held }: Owners, asked: readonly { number: number; t
 
 function isIn(log: LogState & Unsettled, number: number): boolean {
   return log.unsettled.has(number) || (number >= log.read.number && !log.settled.has(number));
-}
-
-function lastWith(held: readonly FoundHeld[], number: number): number {
-  return held.findLastIndex(({ moved }) => moved.has(number));
 }
 
 function noChanges(): LogChanges {

@@ -5,7 +5,7 @@ import type { Log } from "../observe/log.ts";
 import { rateLimited } from "../observe/logLimit.ts";
 import type { HeldLogStatus, SpoolReport } from "../observe/status.ts";
 import type { LedgerState } from "./checkpoint.ts";
-import { Checkpointer, RESERVE, type Snapshot } from "./checkpointer.ts";
+import { Checkpointer, type Snapshot } from "./checkpointer.ts";
 import { type DirectoryLock, type DirectoryProblem, openDataDirectory } from "./dataDirectory.ts";
 import { DiskQueue } from "./diskQueue.ts";
 import type { Files } from "./files.ts";
@@ -16,7 +16,7 @@ import { Journal } from "./journal.ts";
 import { largestBlock, logLimit, segmentSize } from "./limits.ts";
 import type { LogDamage } from "./logReader.ts";
 import { NumberSet } from "./numberSet.ts";
-import type { MessageNumbers } from "./numbers.ts";
+import { MessageNumbers } from "./numbers.ts";
 import { quarantinedBytes, setAside } from "./quarantine.ts";
 import { Receipts } from "./receipts.ts";
 import { type Recovered, recover } from "./recover.ts";
@@ -85,6 +85,8 @@ export class Spool {
   #damageMet: boolean;
   #quarantined = 0;
   #nearlyFull = false;
+  /** Held logs that have messages of open entries, by topic. */
+  #withOpen: Map<string, Recovered["held"]> | undefined;
 
   constructor({ settings, log, ringCapacity }: SpoolParts, files: Files, lock: DirectoryLock, recovered: Recovered) {
     this.#settings = settings;
@@ -148,10 +150,21 @@ export class Spool {
     });
   }
 
-  /** Calls back with each of these messages that any log has; see `LogReader.fetch`. */
-  fetch(numbers: MessageNumbers, visit: (number: number, bytes: Buffer, start: number, end: number) => void): void {
-    this.queue.fetch(numbers, visit);
-    for (const log of this.held.all()) log.fetch(numbers, visit);
+  /** Calls back with each of these messages of one topic that were in open entries at the start; see `LogReader.fetch`. */
+  fetch(
+    topic: string,
+    numbers: MessageNumbers,
+    visit: (number: number, bytes: Buffer, start: number, end: number) => void,
+  ): void {
+    const { log, held } = this.recovered;
+    // Only from where they are known to be: to look for one in vain costs much, and there may be very many held logs.
+    this.queue.fetch(inSet(numbers, log.open), visit);
+    this.#withOpen ??= Map.groupBy(
+      held.filter(({ open }) => open.size > 0),
+      (each) => each.topic,
+    );
+    for (const { partition, open } of this.#withOpen.get(topic) ?? [])
+      this.held.open(topic, partition ?? undefined).fetch(inSet(numbers, open), visit);
   }
 
   /** Writes the first checkpoint; when it resolves, messages may be appended. */
@@ -175,7 +188,11 @@ export class Spool {
           this.#look();
         };
       },
-      syncHeld: () => held.sync(),
+      sync: async () => {
+        const journalSafe = this.#syncJournal();
+        await held.sync();
+        await journalSafe;
+      },
       reserved: nextNumber,
       onReserved: (reserved) => queue.reserve(reserved),
       onFailing: (why) => this.#checkpointFailing(why),
@@ -183,12 +200,14 @@ export class Spool {
     });
     this.#checkpointer = checkpointer;
     this.#look();
-    // Without a checkpoint, numbers could be given twice after a power cut; without numbers, nothing could be taken at all.
-    if (!(await checkpointer.write())) queue.reserve(nextNumber + RESERVE);
+    await checkpointer.write();
     this.#every(TURN, () => this.#turn());
     this.#every(LOOK, () => this.#look());
     const { sync } = this.#settings;
-    if (sync !== "never") this.#every(sync === "always" ? LOOK : sync, () => this.#syncJournal());
+    if (sync !== "never")
+      this.#every(sync === "always" ? LOOK : sync, () => {
+        if (this.#journalSync === undefined) void this.#syncJournal();
+      });
   }
 
   report(): SpoolReport {
@@ -322,10 +341,14 @@ export class Spool {
     if (this.queue.full && this.#checkpointer !== undefined) void this.#checkpointer.write();
   }
 
-  #syncJournal(): void {
-    this.#journalSync ??= this.journal.sync().finally(() => {
+  /** Resolves when all that the journal has now is safe from a power cut, or the disk refuses that. */
+  async #syncJournal(): Promise<void> {
+    // One that is on its way has begun before.
+    while (this.#journalSync !== undefined) await this.#journalSync;
+    this.#journalSync = this.journal.sync().finally(() => {
       this.#journalSync = undefined;
     });
+    await this.#journalSync;
   }
 
   #damaged({ path, from, to, unreadable }: LogDamage): void {
@@ -354,4 +377,12 @@ export class Spool {
     if (why === undefined) this.#log.info("checkpoints are written again");
     else this.#log.error("no checkpoint can be written, so nothing on disk is given back; trying again", { why });
   }
+}
+
+function inSet(numbers: MessageNumbers, set: NumberSet): MessageNumbers {
+  const found = new MessageNumbers();
+  numbers.forEach((number) => {
+    if (set.has(number)) found.append(number);
+  });
+  return found;
 }

@@ -279,8 +279,8 @@ test("a log that cannot be read costs the messages that it does not give, and no
   await it.live().killAtEntry(1);
   const second = it.live(undefined, (found) => {
     const { fetch } = found;
-    found.fetch = (numbers, visit) => {
-      fetch(numbers.slice(0, 1), visit);
+    found.fetch = (topic, numbers, visit) => {
+      fetch(topic, numbers.slice(0, 1), visit);
       throw new Error("EIO");
     };
   });

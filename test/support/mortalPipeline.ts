@@ -114,7 +114,7 @@ export async function mortal(brokerOptions: DevBrokerOptions = {}): Promise<Mort
     };
     const queue = logQueue(frames, settled, open, () => dead);
     wake = queue.wake;
-    const fetch: Found["fetch"] = (numbers, visit) =>
+    const fetch: Found["fetch"] = (_topic, numbers, visit) =>
       numbers.forEach((number) => {
         const frame = frames[number - 1];
         if (frame !== undefined) visit(number, frame, 0, frame.length);
