@@ -143,9 +143,12 @@ export class LogControl {
     this.#doubles[FAILED_TO] = to;
   }
 
-  /** True when the writer waits; it counts as woken then. */
+  /**
+   * True when the writer waits; it counts as woken then. To be called after `limit` or `reserved` was set. Not a mere load at
+   * first: that could come before the other is seen by the writer, which would then wait for a limit that is there.
+   */
   takeWanted(): boolean {
-    return Atomics.load(this.#words, WANTED) !== 0 && Atomics.exchange(this.#words, WANTED, 0) !== 0;
+    return Atomics.exchange(this.#words, WANTED, 0) !== 0;
   }
 
   /** The writer waits for bytes or numbers. */

@@ -25,6 +25,9 @@ export interface LogSyncParts {
   onFailure: (error: unknown) => void;
 }
 
+/** How long a disk that does not give a segment is left alone. Milliseconds. */
+const TRY_AGAIN = 1000;
+
 export class LogSync {
   readonly #parts: LogSyncParts;
   /** Segments below it are wholly synced, or failed. */
@@ -39,6 +42,7 @@ export class LogSync {
   #lastAt = performance.now();
   #failures = 0;
   #stopped = false;
+  #endPause = () => {};
 
   constructor(parts: LogSyncParts) {
     this.#parts = parts;
@@ -94,6 +98,7 @@ export class LogSync {
   async stop(): Promise<void> {
     this.#stopped = true;
     clearInterval(this.#timer);
+    this.#endPause();
     await this.now();
     this.#close();
   }
@@ -114,7 +119,9 @@ export class LogSync {
     try {
       segments.discover(head.segment);
     } catch {
-      return; // tried again at the next occasion
+      // Not at once: the event loop would never get its turn.
+      await this.#pause();
+      return;
     }
     const begun = performance.now();
     for (const { ordinal, path } of [...segments.all()]) {
@@ -165,6 +172,18 @@ export class LogSync {
     const next = segments.all().find(({ ordinal }) => ordinal > failed.ordinal);
     control.failSync(failed.from, next?.firstNumber ?? head.number);
     if (failed.ordinal < this.#ordinal) this.#failed = undefined;
+  }
+
+  /** Resolves after a while, or when it is stopped. */
+  #pause(): Promise<void> {
+    if (this.#stopped) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, TRY_AGAIN);
+      this.#endPause = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   #close(): void {
