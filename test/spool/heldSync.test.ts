@@ -171,3 +171,16 @@ test("a file that cannot be removed is known of until it can", () => {
   logs.drop(logs.garbage());
   expect(files.list("/held/t").length).toBe(1);
 });
+
+test("a file that could not be opened for its sync is synced by the next one", async () => {
+  const files = new FakeFiles();
+  files.makeDirectory("/held");
+  files.syncDirectory("/");
+  const logs = open(files);
+  write(logs, 1, 10);
+  files.failNext("open", "EMFILE");
+  await expect(logs.sync()).rejects.toThrow("EMFILE");
+  await logs.sync();
+  files.crash("power");
+  expect(found(files)).toEqual(upTo(10));
+});

@@ -117,3 +117,21 @@ test("what is in memory alone is refused, and what a process left when it died i
   left.files.crash("power");
   expect(segmentsIn(left.files)[0]?.messages).toBe(5);
 });
+
+test("always: a segment that cannot be opened leaves the event loop its turn", async () => {
+  const bench = new DiskBench({ sync: "always" });
+  const { files, writer, queue } = bench;
+  // Told of nothing, so that the segment has to be looked for; and that fails for as long as there are no descriptors.
+  queue.told = () => {};
+  bench.append(5);
+  const { open } = files;
+  files.open = () => {
+    throw Object.assign(new Error("EMFILE: too many open files"), { code: "EMFILE" });
+  };
+  queue.syncNow();
+  await Bun.sleep(5);
+  expect(writer.synced).toBe(0);
+  files.open = open;
+  await queue.stop();
+  expect(writer.synced).toBe(5);
+});

@@ -1,0 +1,110 @@
+// Checkpoints come one at a time, and one that fails costs nothing but time: no file for each try, and no number withheld.
+import { expect, test } from "bun:test";
+import type { CheckpointState } from "../../src/spool/checkpoint.ts";
+import { Checkpointer, RESERVE } from "../../src/spool/checkpointer.ts";
+import { stateOf } from "./stateFixture.ts";
+
+/** A checkpointer whose slots are written when the test says so. */
+class Bench {
+  readonly written: CheckpointState[] = [];
+  readonly reserved: number[] = [];
+  readonly failing: (string | undefined)[] = [];
+  writing = 0;
+  most = 0;
+  rotations = 0;
+  synced = 0;
+  released = 0;
+  fails = false;
+  head = 1;
+  time = 0;
+  readonly checkpointer: Checkpointer;
+
+  constructor() {
+    this.checkpointer = new Checkpointer({
+      store: {
+        firstJournal: 0,
+        write: async (state, ready) => {
+          this.writing++;
+          this.most = Math.max(this.most, this.writing);
+          await ready;
+          await Bun.sleep(1);
+          this.writing--;
+          if (this.fails) throw new Error("the disk refuses");
+          this.written.push(state);
+        },
+      },
+      journal: { rotate: () => ++this.rotations, removeBefore: () => {}, bytes: 0 },
+      snapshot: () => {
+        const { clean: _, journal: __, reserved: ___, ...rest } = stateOf();
+        return { ...rest, log: { ...rest.log, head: { number: this.head, segment: 0, offset: 0 } } };
+      },
+      next: () => this.head,
+      progress: () => 0,
+      hasGarbage: () => false,
+      garbage: () => () => void this.released++,
+      sync: async () => {
+        this.synced++;
+      },
+      reserved: 1,
+      onReserved: (reserved) => void this.reserved.push(reserved),
+      onFailing: (why) => void this.failing.push(why),
+      now: () => this.time,
+    });
+  }
+}
+
+test("however many ask while one is on its way, one comes after it, and is of a moment after they asked", async () => {
+  const bench = new Bench();
+  const { checkpointer } = bench;
+  const first = checkpointer.write();
+  bench.head = 5;
+  const others = [checkpointer.write(), checkpointer.write(), checkpointer.write()];
+  expect(await Promise.all([first, ...others])).toEqual([true, true, true, true]);
+  expect(bench.written.map(({ log }) => log.head.number)).toEqual([1, 5]);
+  expect([bench.most, bench.synced, bench.released]).toEqual([1, 2, 2]);
+});
+
+test("the last one is the clean one, whoever asks before or after", async () => {
+  const bench = new Bench();
+  const { checkpointer } = bench;
+  const asked = [checkpointer.write(), checkpointer.write(), checkpointer.write(true), checkpointer.write()];
+  await Promise.all(asked);
+  expect(await checkpointer.write()).toBe(false);
+  expect(bench.written.at(-1)?.clean).toBe(true);
+  expect(bench.written.filter(({ clean }) => clean).length).toBe(1);
+  expect(bench.most).toBe(1);
+});
+
+test("one that fails is tried again with the file of the journal that was begun for it, and gives back nothing", async () => {
+  const bench = new Bench();
+  const { checkpointer } = bench;
+  bench.fails = true;
+  for (let second = 1; second <= 100; second++) {
+    bench.time = second * 1000;
+    checkpointer.turn();
+    await checkpointer.write();
+  }
+  expect([bench.rotations, bench.released, bench.failing.length]).toEqual([1, 0, 1]);
+  bench.fails = false;
+  expect(await checkpointer.write()).toBe(true);
+  expect(bench.written.map(({ journal }) => journal)).toEqual([1]);
+  expect(bench.failing).toEqual(["the disk refuses", undefined]);
+  await checkpointer.write();
+  expect(bench.written.map(({ journal }) => journal)).toEqual([1, 2]);
+});
+
+test("numbers go on also when no checkpoint can be written, and are reserved by the next that can", async () => {
+  const bench = new Bench();
+  const { checkpointer } = bench;
+  bench.fails = true;
+  for (let round = 0; round < 5; round++) {
+    await checkpointer.write();
+    const { reserved } = bench;
+    expect((reserved.at(-1) as number) - bench.head).toBeGreaterThanOrEqual(RESERVE / 2);
+    bench.head += RESERVE / 2;
+  }
+  bench.fails = false;
+  await checkpointer.write();
+  expect(bench.written.at(-1)?.reserved).toBe(bench.head + RESERVE);
+  expect(bench.reserved.at(-1)).toBe(bench.head + RESERVE);
+});
