@@ -63,7 +63,14 @@ export function recoveredHeld(
   const gone = new NumberSet();
   for (const set of [changes.ended, changes.open, changes.movedAway]) addAll(gone, set);
   let unread = state.unread + state.unsettled.size + moved.size - gone.size;
-  if (incomplete) {
+  // Lower numbers than before come only when all that was there is settled, and its files are deleted.
+  const restarted = (moved.first ?? Number.POSITIVE_INFINITY) < state.read.number;
+  if (restarted) {
+    log.segments = found.segments.filter(({ ordinal }) => ordinal > state.head.segment);
+    log.read = { number: moved.first as number, segment: 0, offset: 0 };
+    log.again = new NumberSet();
+  }
+  if (incomplete || restarted) {
     const { again, count } = countThere(files, log);
     if (count < unread) ledger.lose(state.topic, unread - count);
     unread = count;

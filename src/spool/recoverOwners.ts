@@ -107,14 +107,15 @@ function findInHeld({ files, held }: Owners, asked: readonly { number: number; t
   const places = new Map<number, number>();
   if (asked.length === 0) return places;
   const byTopic = Map.groupBy(asked, ({ topic }) => topic);
-  for (const [index, { state, found }] of held.entries()) {
-    /** What may be in it: its numbers have gaps, so only its blocks can tell. */
+  for (const [index, { state, found, incomplete }] of held.entries()) {
+    /** What may be in it: its numbers have gaps, so only its blocks can tell, as far as they are there. */
     const maybe = new Set<number>();
     let last = 0;
     for (const { number } of byTopic.get(state.topic) ?? []) {
-      if (state.unsettled.has(number)) {
+      const within = isIn(state, number) && number < state.head.number;
+      if (state.unsettled.has(number) || (within && incomplete)) {
         places.set(number, index);
-      } else if (isIn(state, number) && number < state.head.number) {
+      } else if (within) {
         maybe.add(number);
         last = Math.max(last, number);
       }

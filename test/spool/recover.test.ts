@@ -2,12 +2,13 @@
 import { expect, test } from "bun:test";
 import { BlockHeader } from "../../src/spool/format.ts";
 import type { Recovered } from "../../src/spool/recover.ts";
-import { range } from "./logFixture.ts";
+import { range, setOf } from "./logFixture.ts";
 import {
   EVENTFUL,
   eventfulWorld,
   expectBalance,
   filesOf,
+  heldState,
   type Outcome,
   readAll,
   some,
@@ -311,4 +312,28 @@ test("numbers that a run passed over and never came to use are not lost, however
   const recovered = world.recover();
   expect(recovered.log).toMatchObject({ previousEnd: 4005, nextNumber: 4005 });
   expect(readAll(world.files, recovered)).toMatchObject({ main: [1, 2, 3], lost: range(4000, 4005) });
+});
+
+test("a held log that was emptied, and then took lower numbers, has these", async () => {
+  const world = new World();
+  world.main.segment();
+  world.main.block(range(1, 13));
+  const thirds = world.held("thirds");
+  thirds.segment();
+  thirds.block([9, 12], true);
+  const { head } = thirds;
+  const state = heldState({ read: { ...head, number: 13 }, head });
+  const log = { read: { ...world.main.head, number: 13 }, head: world.main.head };
+  await world.checkpoints.write(stateOf({ log, unsettled: setOf([3, 6]), held: [state] }));
+  // All of it was settled by then, so its file may go; whether it went before the crash or not makes no difference.
+  thirds.segment(true, 3);
+  thirds.block([3, 6], true);
+  for (const gone of [false, true]) {
+    if (gone) world.files.remove("/data/held/thirds/0000000001.segment");
+    const recovered = world.recover();
+    expectBalance(recovered);
+    expect(recovered.held).toMatchObject([{ unread: 2 }]);
+    expect(readAll(world.files, recovered)).toMatchObject({ main: [], held: [3, 6], lost: [], heldLost: 0 });
+    expect(recovered.ledger.total.discarded).toBe(0);
+  }
 });

@@ -179,7 +179,7 @@ export const EVENTFUL = {
   main: [22, 23, ...range(30, 41)],
 };
 
-function heldState(more: object) {
+export function heldState(more: object) {
   const none = { settled: setOf([]), unsettled: setOf([]) };
   const state = { name: "thirds", topic: "thirds", partition: null, reason: "missing", unread: 0, ...none };
   return { ...state, read: { number: 0, segment: 0, offset: 0 }, head: { number: 0, segment: 0, offset: 0 }, ...more };
