@@ -19,6 +19,7 @@ export interface SegmentInfo {
   messages: number;
   /** It ends in an index. */
   sealed: boolean;
+  /** A start leaves its offsets out. */
   index?: SegmentIndex | undefined;
 }
 

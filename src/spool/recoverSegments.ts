@@ -81,7 +81,19 @@ export function findSegments(search: SegmentSearch): FoundSegments {
       const index = readIndex(files, fd, header);
       if (index !== undefined) {
         const { end, messages } = index;
-        found.segments.push({ ordinal, path, size, firstNumber, previousEnd, end, messages, sealed: true, index });
+        // A backlog has thousands of segments, and each of them a thousand offsets.
+        const kept = { ...index, offsets: [] };
+        found.segments.push({
+          ordinal,
+          path,
+          size,
+          firstNumber,
+          previousEnd,
+          end,
+          messages,
+          sealed: true,
+          index: kept,
+        });
       } else {
         found.segments.push(scan(search, { ordinal, path, fd, header, size, last: ordinal === lastOrdinal }, found));
       }

@@ -133,6 +133,8 @@ export class Spool {
         this.#limitedLog.warn("a held topic's messages cannot be kept on disk now", { topic, path, why }, topic),
     });
     this.held.restore(recovered.held);
+    // Counted by now. A backlog has thousands of them.
+    for (const { segments } of [recovered.log, ...recovered.held]) for (const each of segments) each.index = undefined;
     this.#waitForFound(sessions.map(([hex]) => hex));
     this.journal = Journal.open({
       files,

@@ -128,7 +128,7 @@ test("always: a segment that cannot be opened leaves the event loop its turn", a
   files.open = () => {
     throw Object.assign(new Error("EMFILE: too many open files"), { code: "EMFILE" });
   };
-  queue.syncNow();
+  void queue.syncNow();
   await Bun.sleep(5);
   expect(writer.synced).toBe(0);
   files.open = open;
