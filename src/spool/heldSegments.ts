@@ -102,7 +102,8 @@ export class HeldSegments {
       const since = this.#common.wallClock();
       this.#entries.push({
         ...{ ordinal, path, firstNumber, previousEnd, end },
-        ...{ bytes: size, dataEnd: size, since, dirty: false, doubtful: false },
+        // What a process left when it died is in the system's memory, and not on the disk for certain.
+        ...{ bytes: size, dataEnd: size, since, dirty: true, doubtful: false },
       });
       this.#common.add(size);
       this.#last = Math.max(this.#last, end - 1);

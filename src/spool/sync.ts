@@ -129,6 +129,8 @@ export class LogSync {
       if (this.#failed?.ordinal !== ordinal && !(await this.#sync(ordinal, path))) this.#fail(ordinal);
       if (ordinal < head.segment) this.#ordinal = ordinal + 1;
     }
+    // It may have been deleted meanwhile.
+    if (this.#open !== undefined && segments.at(this.#open.ordinal) === undefined) this.#close();
     this.#noteFailed(head);
     this.#lastAt = begun;
     control.synced = Math.max(control.synced, head.number - 1);

@@ -184,3 +184,25 @@ test("a file that could not be opened for its sync is synced by the next one", a
   files.crash("power");
   expect(found(files)).toEqual(upTo(10));
 });
+
+test.each([1, 2, 3])(
+  "what a process left behind that died is made safe by the next one's sync (seed %d)",
+  async (seed) => {
+    const files = new FakeFiles(seed);
+    files.makeDirectory("/held");
+    files.syncDirectory("/");
+    write(open(files), 1, 300);
+    files.crash("process");
+    const search = { files, directory: "/held", quarantine: "/quarantine", directoryId: ID, repair: true, states: [] };
+    const [log] = findHeldLogs({ ...search, onProblem: () => {} });
+    if (log === undefined) throw new Error("there is no log");
+    const after = open(files);
+    const none = () => new NumberSet();
+    const { state, found: there } = log;
+    const sets = { again: none(), skip: none(), open: none() };
+    after.restore([{ ...state, ...sets, segments: there.segments, unread: 300, nextOrdinal: 9 }]);
+    await after.sync();
+    files.crash("power");
+    expect(found(files)).toEqual(upTo(300));
+  },
+);
