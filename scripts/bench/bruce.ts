@@ -17,16 +17,20 @@ interface Surroundings {
   messages: number;
 }
 
-export async function bruceDatagrams(around: Surroundings, sender: Sender): Promise<Contender> {
-  return await bruceContender("bruce", around, async (bruce) => {
+/** What a contender without the disk buffer has at the end of its name. */
+export const MEMORY_ONLY = ", memory only";
+
+/** `disk`: with the disk buffer, as by itself. */
+export async function bruceDatagrams(around: Surroundings, sender: Sender, disk: boolean): Promise<Contender> {
+  return await bruceContender("bruce", around, disk, async (bruce) => {
     const { content, digitsAt } = bruceDatagram(around.topic.name);
     return { start: await sender.send(bruce.sockets.datagram, around.messages, content, digitsAt) };
   });
 }
 
 /** The time counts from the start of the client's process. */
-export async function bruceLines(around: Surroundings, file: string): Promise<Contender> {
-  return await bruceContender("bruce send to bruce serve", around, async (bruce) => {
+export async function bruceLines(around: Surroundings, file: string, disk: boolean): Promise<Contender> {
+  return await bruceContender("bruce send to bruce serve", around, disk, async (bruce) => {
     const start = performance.timeOrigin + performance.now();
     const command = [BRUCE, "send", around.topic.name, "--socket", bruce.sockets.stream];
     const client = around.children.spawn(command, { stdin: Bun.file(file) });
@@ -38,13 +42,15 @@ export async function bruceLines(around: Surroundings, file: string): Promise<Co
 
 /** `send` hands all messages over; the time of the first, and the CPU time of the client in microseconds. */
 async function bruceContender(
-  name: string,
+  what: string,
   { kafka, topic, children, messages }: Surroundings,
+  disk: boolean,
   send: (bruce: Bruce) => Promise<{ start: number; clientCpu?: number }>,
 ): Promise<Contender> {
+  const name = disk ? what : `${what}${MEMORY_ONLY}`;
   const bruce = await startBruce({
     bootstrap: kafka.bootstrap,
-    set: ['compression.codec="none"', 'input.datagram.when_full="block"'],
+    set: ['compression.codec="none"', 'input.datagram.when_full="block"', ...(disk ? [] : ["buffer.disk=0"])],
   });
   children.alsoEnd(() => bruce.close());
   let wanted = 0;

@@ -43,6 +43,11 @@ export function ratio(one: Result, other: Result): number {
   return median(one.rounds.map(({ rate }, round) => rate / (other.rounds[round]?.rate ?? Number.NaN)));
 }
 
+/** The same of the forwarder's CPU. */
+export function cpuRatio(one: Result, other: Result): number {
+  return median(one.rounds.map(({ cpu = Number.NaN }, round) => cpu / (other.rounds[round]?.cpu ?? Number.NaN)));
+}
+
 /** The median of what was measured in each round; undefined where it was not. */
 export function medianOf(result: Result, what: keyof Measured): number | undefined {
   const values = result.rounds.map((measured) => measured[what]).filter((value) => value !== undefined);

@@ -46,9 +46,13 @@ export async function prepareScenario(name: ScenarioName, around: BenchSurroundi
 async function datagrams(around: BenchSurroundings): Promise<Scenario> {
   const { kafka, sender, directory, children, messages } = around;
   const topic = await makeTopic(kafka, "datagrams");
-  const contenders = [await bruceDatagrams({ ...around, topic }, sender)];
+  const inMemory = await makeTopic(kafka, "datagrams-memory");
+  const contenders = [
+    await bruceDatagrams({ ...around, topic }, sender, true),
+    await bruceDatagrams({ ...around, topic: inMemory }, sender, false),
+  ];
   const missing: Missing[] = [];
-  const topics = [topic];
+  const topics = [topic, inMemory];
   const program = around.peers.rsyslog;
   if (program === undefined) {
     missing.push({ name: "rsyslog", install: RSYSLOG_INSTALL });
@@ -68,9 +72,13 @@ async function lines(around: BenchSurroundings): Promise<Scenario> {
   const file = join(directory, "lines");
   await writeLines(file, messages);
   const topic = await makeTopic(kafka, "lines");
-  const contenders = [await bruceLines({ ...around, topic }, file)];
+  const inMemory = await makeTopic(kafka, "lines-memory");
+  const contenders = [
+    await bruceLines({ ...around, topic }, file, true),
+    await bruceLines({ ...around, topic: inMemory }, file, false),
+  ];
   const missing: Missing[] = [];
-  const topics = [topic];
+  const topics = [topic, inMemory];
   const program = around.peers.kcat;
   if (program === undefined) {
     missing.push({ name: "kcat", install: KCAT_INSTALL });

@@ -35,6 +35,11 @@ export class DatagramGatherer {
     return this.#at;
   }
 
+  /** Messages gathered and not handed on. */
+  get count(): number {
+    return this.#count;
+  }
+
   /** Whether there is no room for one more of the longest. */
   get full(): boolean {
     return this.#end - this.#at < this.#limits.maxMessage;

@@ -104,7 +104,7 @@ export class InputLoop {
       const size = TURN_BYTES + limits.maxMessage;
       const start = shell.memory.allocate(size);
       const gatherer = new DatagramGatherer(shell.memory.bytes, start, start + size, limits, intake);
-      this.#datagrams = new DatagramSocket(shell, datagram, intake, gatherer, limits.maxMessage);
+      this.#datagrams = new DatagramSocket(shell, datagram, queue, intake, gatherer, limits.maxMessage);
     }
     if (stream !== undefined && order.stream !== undefined) {
       const intake = this.#intake("stream", order.stream.whenFull);
@@ -184,6 +184,7 @@ export class InputLoop {
     const { libc, memory } = this.#parts.shell;
     libc.read(this.#parts.order.eventFd, memory.address(this.#event), 8);
     this.#parts.queue.tend();
+    this.#datagrams?.handOn();
     const stalled = this.#intakes.filter((intake) => intake.stalled);
     for (const intake of stalled) intake.retry();
     if (stalled.length > 0) this.#connections.refresh();

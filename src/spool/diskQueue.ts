@@ -451,8 +451,16 @@ export class DiskQueue implements QueueReader, QueueLink {
   #lookAgain(delay: number): void {
     if (this.#state !== "awake" || this.#stopped) return;
     this.#state = "looking";
+    this.#lookIn(delay);
+  }
+
+  #lookIn(delay: number): void {
+    if (delay === LOOK_AGAIN) this.#ring.promise();
     setTimeout(() => {
-      if (delay === LOOK_AGAIN && this.#sleep()) {
+      const comes = this.#ring.lookAgain();
+      if (comes && delay === LOOK_AGAIN && this.#ring.empty && this.#reader.atEnd) {
+        this.#lookIn(delay);
+      } else if (!comes && delay === LOOK_AGAIN && this.#sleep()) {
         this.#state = "asleep";
       } else {
         this.#state = "awake";

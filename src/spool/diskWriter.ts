@@ -102,6 +102,14 @@ export class DiskWriter implements QueueWriter {
     if (this.#control.wantSync()) this.#parts.tell({ type: "syncWanted" });
   }
 
+  gather(): boolean {
+    return this.#ring.gather();
+  }
+
+  gathered(): void {
+    this.#ring.gathered();
+  }
+
   tend(): void {
     this.#rotateIfAsked();
     if (this.#state === "degraded" && this.#parts.clock() >= this.#retryAt) this.#open();

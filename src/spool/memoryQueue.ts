@@ -25,13 +25,15 @@ export function openMemoryQueueWriter(memory: SharedArrayBuffer, wake: () => voi
     refusedSync: () => true,
     syncSoon: () => {},
     tend: () => {},
+    gather: () => ring.gather(),
+    gathered: () => ring.gathered(),
   };
 }
 
 /**
  * How long a reader that has read everything waits until it looks again, before it asks to be woken. Milliseconds.
- * While messages keep coming it then looks a thousand times a second, and finds what has gathered: a message from
- * thread to thread for each few datagrams, or a timer in the writer's poll, costs more than the datagrams do.
+ * While messages keep coming it then looks a thousand times a second, and has the writer append what it has gathered: a
+ * message from thread to thread for each few datagrams, or a timer in the writer's poll, costs more than the datagrams do.
  */
 const LOOK_AGAIN = 1;
 
@@ -124,8 +126,16 @@ export class MemoryQueue implements QueueReader, QueueLink {
   #rest(): void {
     if (this.#state !== "awake") return;
     this.#state = "looking";
+    this.#lookSoon();
+  }
+
+  #lookSoon(): void {
+    this.#ring.promise();
     setTimeout(() => {
-      if (this.#ring.sleep()) {
+      const comes = this.#ring.lookAgain();
+      if (comes && this.#ring.empty) {
+        this.#lookSoon();
+      } else if (!comes && this.#ring.sleep()) {
         this.#state = "asleep";
       } else {
         this.#state = "awake";

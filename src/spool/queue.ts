@@ -42,6 +42,13 @@ export interface QueueWriter {
   refusedSync(number: number): boolean;
   /** Starts an fdatasync of all there is now; the thread is woken (see `QueueLink.onRoom`) when it is done. */
   syncSoon(): void;
+  /**
+   * Whether messages may wait to be appended together with more of them: then this thread is woken in a moment, a millisecond
+   * or two (see `QueueLink.onRoom`), to append them. False: the reader sleeps, or is busy.
+   */
+  gather(): boolean;
+  /** Nothing waits to be appended any more. */
+  gathered(): void;
   /** To be called whenever the thread was woken: tries a disk again that failed, rotates when it was asked to. */
   tend(): void;
 }

@@ -10,6 +10,9 @@
 // - When all is released, the writer starts again at offset 0, so that a ring that stays nearly empty touches, and
 //   keeps in the caches, only the little it needs. RESTART says where that is: nothing lies between the block before and
 //   it, not even a mark, because the block at offset 0 may need all the space.
+// - PROMISED is set by a reader that will look again in a moment by itself, GATHERING by a writer that relies on this and waits
+//   with what it has, for more. The reader takes its promise back before it looks whether there is somebody to wake; the
+//   writer looks for the promise after saying that it waits. So one of the two sees the other.
 // - IDLE is set by a reader that found nothing and sleeps, and cleared by the one append that must wake it. WANTED is
 //   set by a writer that found no room, and cleared by the one release that must wake it. Each looks again after setting
 //   its flag, so no wake-up is lost.
@@ -18,9 +21,11 @@ import { type Block, emptyBlock } from "./block.ts";
 // Indexes of the 32-bit words; the writer's and the reader's are in cache lines of their own.
 const WRITTEN = 0;
 const WANTED = 1;
+const GATHERING = 3;
 const RESTART = 2;
 const RELEASED = 16;
 const IDLE = 17;
+const PROMISED = 18;
 // Indexes of the 64-bit counters, which the writer alone writes.
 const MESSAGES = 4;
 const PAYLOAD = 5;
@@ -208,6 +213,19 @@ export class RingWriter extends Ring {
     if (this.#written - this.#restart > RESTART_AGE) this.#restartAt(this.#written - 2 * this.capacity);
   }
 
+  /** Whether what there is may wait for more: the reader wakes this thread in a moment. False: hand it on now. */
+  gather(): boolean {
+    Atomics.store(this.control, GATHERING, 1);
+    if (Atomics.load(this.control, PROMISED) !== 0) return true;
+    Atomics.store(this.control, GATHERING, 0);
+    return false;
+  }
+
+  /** Nothing waits any more. */
+  gathered(): void {
+    Atomics.store(this.control, GATHERING, 0);
+  }
+
   /** Wakes the reader if it sleeps. To be called after each block that it can have, wherever that is. */
   wakeReader(): void {
     if (Atomics.load(this.control, IDLE) !== 0 && Atomics.exchange(this.control, IDLE, 0) !== 0) this.#wake();
@@ -307,6 +325,23 @@ export class RingReader extends Ring {
     if (restart < unread) position += restart;
     const offset = position % this.capacity;
     return this.words[offset / 4] === 0 ? position + this.capacity - offset : position;
+  }
+
+  /** This thread will look again in a moment (see `lookAgain`): until then a writer may gather. */
+  promise(): void {
+    Atomics.store(this.control, PROMISED, 1);
+  }
+
+  /** The moment is over. True: the writer has gathered something, and was woken to append it. */
+  lookAgain(): boolean {
+    Atomics.store(this.control, PROMISED, 0);
+    if (Atomics.exchange(this.control, GATHERING, 0) === 0) return false;
+    this.#onRoom();
+    return true;
+  }
+
+  get empty(): boolean {
+    return this.behind(this.#position, WRITTEN) === 0;
   }
 
   /** Has the writer wake this thread once when it appends. False when there is a block already. */

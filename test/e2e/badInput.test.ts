@@ -348,8 +348,8 @@ test("a broker that is not there: bruce starts, says so, takes messages, and del
   }
 });
 
-test("a full queue with drop_newest: what finds no room is discarded and counted per topic, the rest is delivered", async () => {
-  const to = await serve(["buffer.memory=16m"]);
+test("memory only, a full queue with drop_newest: what finds no room is discarded and counted per topic, the rest is delivered", async () => {
+  const to = await serve(["buffer.memory=16m", "buffer.disk=0"]);
   const names = [`${topic}-one`, `${topic}-two`] as const;
   for (const name of names) broker.createTopic(name);
   const message = (index: number) => frame(`${index} `.padEnd(1000, "."), { topic: names[index % 2] });

@@ -23,6 +23,8 @@ function fakeQueue(capacity: number) {
     refusedSync: () => true,
     syncSoon: () => {},
     tend: () => {},
+    gather: () => false,
+    gathered: () => {},
     append(source, _receivedAt, bytes, start, end, count) {
       if (used + end - start > capacity) return 0;
       const frames: Buffer[] = [];

@@ -74,6 +74,12 @@ class ToldQueue implements QueueWriter {
   }
 
   tend(): void {}
+
+  gather(): boolean {
+    return false;
+  }
+
+  gathered(): void {}
 }
 
 export interface BenchOptions {
