@@ -212,9 +212,16 @@ export class HeldLog {
     });
   }
 
-  /** Makes what `moved` was told of until now safe from a power cut. Rejects when the disk refuses. */
-  sync(): Promise<void> {
+  /**
+   * Makes what `moved` was told of until now safe from a power cut. Rejects when the disk refuses. Answers whether the directory
+   * of all logs has to be synced for that as well; `namesInDoubt` says that it was not.
+   */
+  sync(): Promise<boolean> {
     return this.#segments.sync(() => this.#reader?.close());
+  }
+
+  namesInDoubt(): void {
+    this.#segments.namesInDoubt();
   }
 
   /** For the checkpoint; undefined when there is nothing on disk. */

@@ -4,6 +4,7 @@ import { HeldCommon, type HeldParts } from "./heldCommon.ts";
 import { HeldLog, type RestoredHeld } from "./heldLog.ts";
 import { MessageNumbers } from "./numbers.ts";
 import type { SettledHow } from "./queue.ts";
+import { syncNames } from "./syncNames.ts";
 
 /** What can be removed from the disk once a checkpoint knows that nothing of it is wanted. */
 export type HeldGarbage = { log: HeldLog; ordinals: number[] }[];
@@ -22,6 +23,9 @@ export interface HeldReport {
   /** Milliseconds since its oldest message came, about; null when there is none. */
   oldestAge: number | null;
 }
+
+/** So many are made safe from a power cut at a time. */
+const SYNCS = 8;
 
 export class HeldLogs {
   /** Why a topic, or that partition of it, is held now; undefined: it is not. */
@@ -111,7 +115,23 @@ export class HeldLogs {
 
   /** Makes all that is in them now safe from a power cut. Rejects when the disk refuses. */
   async sync(): Promise<void> {
-    for (const log of [...this.all()]) await log.sync();
+    const { files, directory } = this.#common.parts;
+    const logs = [...this.all()].values();
+    const named: HeldLog[] = [];
+    const some = async () => {
+      for (const log of logs) if (await log.sync()) named.push(log);
+    };
+    let error: unknown;
+    for (const result of await Promise.allSettled(Array.from({ length: SYNCS }, some)))
+      if (result.status === "rejected") error ??= result.reason;
+    try {
+      if (error !== undefined) throw error;
+      // Once for all of them: there may be very many.
+      if (named.length > 0) await syncNames(files, directory);
+    } catch (failure) {
+      for (const log of named) log.namesInDoubt();
+      throw failure;
+    }
   }
 
   /** Calls back with each of these messages of a topic that is in one of its logs. See `LogReader.fetch`. */

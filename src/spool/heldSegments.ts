@@ -185,8 +185,9 @@ export class HeldSegments {
   /**
    * Makes all that was written until now safe from a power cut. `rewritten` is called when a file was replaced. After a
    * sync has failed, the pages may be gone from the disk's sight: they are written again, to a new file under that name.
+   * Answers whether the directory above has to be synced too, or `namesInDoubt` to be called.
    */
-  async sync(rewritten: () => void): Promise<void> {
+  async sync(rewritten: () => void): Promise<boolean> {
     for (const entry of [...this.#entries]) {
       if (!entry.dirty) continue;
       entry.dirty = false;
@@ -203,16 +204,20 @@ export class HeldSegments {
       entry.dirty = entry.doubtful = false;
       rewritten();
     }
-    if (!this.#newNames) return;
+    if (!this.#newNames) return false;
     this.#newNames = false;
-    const { files, directory } = this.#common.parts;
+    const { files } = this.#common.parts;
     try {
       if (this.#entries.length > 0 || files.exists(this.directory)) await syncNames(files, this.directory);
-      await syncNames(files, directory);
     } catch (error) {
       this.#newNames = true;
       throw error;
     }
+    return true;
+  }
+
+  namesInDoubt(): void {
+    this.#newNames = true;
   }
 
   async #isSynced({ path }: Entry): Promise<boolean> {
