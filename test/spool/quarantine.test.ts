@@ -27,13 +27,16 @@ test("the oldest go first", () => {
   expect(quarantinedBytes(files, QUARANTINE)).toBeLessThanOrEqual(QUARANTINE_LIMIT);
 });
 
-test.each(["open", "write", "list", "rename", "read", "remove"] as const)("a disk that fails %s is no obstacle", (call) => {
-  const files = new FakeFiles();
-  files.put(PATH, Buffer.from("all is damaged here"));
-  files.failNext(call, "EIO");
-  setAside(files, QUARANTINE, PATH, 0, 100);
-  files.failNext(call, "EIO");
-  setFileAside(files, QUARANTINE, PATH, 19);
-  setAside(files, QUARANTINE, "/data/log/none.segment", 0, 100);
-  expect(setFileAside(files, QUARANTINE, "/data/log/none.segment", 0)).toBe(false);
-});
+test.each(["open", "write", "list", "rename", "read", "remove"] as const)(
+  "a disk that fails %s is no obstacle",
+  (call) => {
+    const files = new FakeFiles();
+    files.put(PATH, Buffer.from("all is damaged here"));
+    files.failNext(call, "EIO");
+    setAside(files, QUARANTINE, PATH, 0, 100);
+    files.failNext(call, "EIO");
+    setFileAside(files, QUARANTINE, PATH, 19);
+    setAside(files, QUARANTINE, "/data/log/none.segment", 0, 100);
+    expect(setFileAside(files, QUARANTINE, "/data/log/none.segment", 0)).toBe(false);
+  },
+);
