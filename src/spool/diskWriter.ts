@@ -30,6 +30,8 @@ export interface DiskWriterParts {
 const RETRY = 1000;
 /** Blocks between two collections, each of which takes 2 ms (measured): 0.1 µs a block, and at most 4 MB of garbage. */
 const COLLECT_EVERY = 20_000;
+/** A disk that refused has to take so many bytes before it is trusted again: a header alone finds room on a full one, too. */
+const PROBE = 65_536;
 /** A scratch buffer larger than this is not kept. */
 const KEEP_SCRATCH = 1 << 20;
 /** Names that exist although nothing told of them are passed over, so many at once. */
@@ -279,6 +281,14 @@ export class DiskWriter implements QueueWriter {
     this.#ordinal++;
     this.#begun = true;
     this.#count(SEGMENT_HEADER);
+    if (this.#state === "degraded") {
+      try {
+        this.#segment.probe(PROBE);
+      } catch (error) {
+        this.#fail(error);
+        return false;
+      }
+    }
     this.#setState("disk", "");
     return true;
   }

@@ -65,6 +65,12 @@ export class SegmentWriter {
     return new SegmentWriter(files, start, path, fd, seed);
   }
 
+  /** Throws when the disk does not take `bytes` bytes more. Leaves nothing of them; before the first block only. */
+  probe(bytes: number): void {
+    writeAll(this.#files, this.fd, Buffer.alloc(bytes), 0, bytes, this.#offset);
+    this.#files.truncate(this.fd, this.#offset);
+  }
+
   /** The file's length, which is also where the next block goes while it is open. */
   get offset(): number {
     return this.#offset;
