@@ -240,9 +240,9 @@ export class Spool {
     return this.queue.unsettled + this.held.unsettled;
   }
 
-  /** Of these, the messages that are in memory alone, since the disk refuses them: a stop loses them. */
+  /** Of these, the messages that are in memory alone, since the disk refused them: a stop loses them. */
   get inMemoryAlone(): number {
-    return this.#degraded === undefined ? 0 : this.queue.inMemoryAlone;
+    return this.queue.inMemoryAlone;
   }
 
   /** To whom a message belongs that was taken from the queue: what the held log that it moves to must know. */
