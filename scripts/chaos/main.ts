@@ -4,19 +4,26 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import type { DaemonStatus } from "../../src/observe/status.ts";
 import { type BacklogResult, backlog } from "../../test/chaos/backlog.ts";
 import { heldMeanwhile } from "../../test/chaos/heldMeanwhile.ts";
+import type { Judgement } from "../../test/chaos/judge.ts";
 import { type KillVerdict, killRounds } from "../../test/chaos/killRounds.ts";
 import { seededRandom } from "../../test/chaos/random.ts";
+import { volumeRounds } from "../../test/chaos/volumeRounds.ts";
 import { type Kafka, startKafka } from "../../test/support/kafka.ts";
 import { ensureExecutable } from "../executable.ts";
+
+/** buffer.memory by default, and what bruce may need beside it. */
+const MEMORY = 128 * 1024 * 1024 + 100_000_000;
 
 interface Surroundings {
   kafka: Kafka;
   directory: string;
   random: () => number;
-  /** Of the kill rounds, instead of their own numbers. */
+  /** Instead of their own numbers: rounds of kills, messages of the others. */
   rounds: number | undefined;
+  count: number | undefined;
 }
 
 /** Each says what it saw, and answers whether that is as it must be. */
@@ -25,27 +32,24 @@ const SCENARIOS: Record<string, (around: Surroundings) => Promise<boolean>> = {
   kills: (around) => kills(around, "kills", 50, (round) => (round % 5 === 4 ? "before" : "no")),
   /** Both killed in each round, in random order. */
   both: (around) => kills(around, "both", 20, () => (around.random() < 0.5 ? "before" : "after")),
-  held: async ({ kafka, directory }) => {
-    const { others, held, status } = await heldMeanwhile({
-      kafka,
-      directory,
-      prefix: "held",
-      count: 1_000_000,
-      held: 20_000,
-    });
+  held: async ({ kafka, directory, count = 1_000_000 }) => {
+    const options = { kafka, directory, prefix: "held", count, held: 20_000 };
+    const { others, held, status } = await heldMeanwhile(options);
     say({ others: JSON.stringify(others), held: JSON.stringify(held), balanced: status.ledger.balanced });
     const faults = [others, held].flatMap(({ missing, twice, unexpected }) => [missing, twice, unexpected]);
     return faults.every((each) => each === 0) && status.ledger.balanced;
   },
-  backlog: async ({ kafka, directory }) => {
+  backlog: async ({ kafka, directory, count = 5_000_000 }) => {
     const emptyDirectory = join(directory, "empty");
     mkdirSync(emptyDirectory);
-    const count = 5_000_000;
     const options = { kafka, directory, emptyDirectory, topic: "backlog", count, size: 200, starts: 7 };
     const result = await backlog({ ...options, set: ["http.enabled=true"] });
-    reportBacklog(result);
-    return result.missing + result.twice + result.unexpected === 0 && result.status.ledger.balanced;
+    return reportBacklog(result) && result.status.ledger.balanced;
   },
+  /** A tmpfs that is filled up and cleared again, for which this must run as root. */
+  volume: (around) => volume(around, false),
+  /** The same, killed while it is full: what is delivered meanwhile cannot be written down, and comes twice. */
+  fullKills: (around) => volume(around, true),
 };
 
 const { values } = parseArgs({
@@ -53,12 +57,15 @@ const { values } = parseArgs({
     only: { type: "string", default: Object.keys(SCENARIOS).join() },
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
     rounds: { type: "string" },
+    count: { type: "string" },
   },
 });
 const names = values.only.split(",");
 const unknown = names.filter((name) => SCENARIOS[name] === undefined);
 if (unknown.length > 0) {
-  console.error(`usage: npm run chaos -- [--only ${Object.keys(SCENARIOS).join()}] [--rounds N] [--seed N]`);
+  console.error(
+    `usage: npm run chaos -- [--only ${Object.keys(SCENARIOS).join()}] [--rounds N] [--count N] [--seed N]`,
+  );
   process.exitCode = 2;
 } else {
   process.exitCode = ensureExecutable() && (await main()) ? 0 : 1;
@@ -73,8 +80,10 @@ async function main(): Promise<boolean> {
     const kafka = await startKafka();
     try {
       console.log(`\n${name}`);
-      const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
-      const passed = await SCENARIOS[name]?.({ kafka, directory, random, rounds });
+      const passed = await SCENARIOS[name]?.({
+        ...{ kafka, directory, random },
+        ...{ rounds: numberOf(values.rounds), count: numberOf(values.count) },
+      });
       console.log(passed ? "  good" : "  FAILED");
       good &&= passed === true;
     } finally {
@@ -94,34 +103,73 @@ async function kills(
   const verdict = await killRounds({
     ...{ kafka, directory, prefix, random, killsBroker },
     ...{ rounds: rounds ?? usual, rate: 5000, lineRate: 20_000 },
-    onRound: (round, { ledger }) =>
-      console.log(`  round ${round + 1}: ${ledger.delivered} delivered, ${ledger.held} held`),
+    onRound: sayRound,
   });
   const { receipts, lines, status } = verdict;
-  const { examples, ...numbers } = receipts;
-  say({ kills: verdict.kills, ...numbers, "possible duplicates": status.ledger.possible_duplicates });
+  sayReceipts({ kills: verdict.kills }, receipts, status);
   say({ "lines sent": lines.sent, "lines in Kafka": lines.inKafka, "first wrong": lines.firstWrong ?? "none" });
-  for (const example of examples) console.log(`    ${example}`);
   return isClean(verdict);
 }
 
-function isClean({ receipts, lines, status }: KillVerdict): boolean {
-  const faults = receipts.lost + receipts.twice + receipts.outOfOrder + receipts.unexpected;
-  const same = lines.inKafka === lines.sent && lines.firstWrong === undefined && lines.exitCode === 0;
-  return faults === 0 && same && status.ledger.balanced;
+async function volume(
+  { kafka, directory, random, rounds = 20 }: Surroundings,
+  killsWhenFull: boolean,
+): Promise<boolean> {
+  const verdict = await volumeRounds({
+    ...{ kafka, directory, prefix: "volume", rounds, rate: 3000, random, killsWhenFull },
+    onRound: sayRound,
+  });
+  const { kills: killed, away, receipts, status } = verdict;
+  sayReceipts({ kills: killed, "Kafka away": away }, receipts, status);
+  const faults = faultsOf(receipts) - (killsWhenFull ? receipts.twice : 0);
+  return faults === 0 && status.ledger.balanced;
 }
 
-function reportBacklog(result: BacklogResult): void {
+function numberOf(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : Number(text);
+}
+
+function sayRound(round: number, { ledger, buffer }: DaemonStatus): void {
+  const mode = `${buffer.mode}${buffer.full ? ", full" : ""}`;
+  console.log(`  round ${round + 1}: ${ledger.delivered} delivered, ${ledger.held} held, ${mode}`);
+}
+
+function sayReceipts(facts: Record<string, number>, receipts: Judgement, { ledger }: DaemonStatus): void {
+  const { examples, ...numbers } = receipts;
+  say({ ...facts, ...numbers, "possible duplicates": ledger.possible_duplicates, balanced: ledger.balanced });
+  for (const example of examples) console.log(`    ${example}`);
+}
+
+function faultsOf({ lost, twice, outOfOrder, unexpected }: Judgement): number {
+  return lost + twice + outOfOrder + unexpected;
+}
+
+function isClean({ receipts, lines, status }: KillVerdict): boolean {
+  const same = lines.inKafka === lines.sent && lines.firstWrong === undefined && lines.exitCode === 0;
+  return faultsOf(receipts) === 0 && same && status.ledger.balanced;
+}
+
+/** Says what was measured, and answers whether it is as it must be. */
+function reportBacklog(result: BacklogResult): boolean {
+  const { missing, twice, unexpected, peakWriting, peakDraining } = result;
   const megabytes = (bytes: number) => `${Math.round(bytes / 1e6)} MB`;
   const rate = (perSecond: number) => `${Math.round(perSecond).toLocaleString("en")}/s`;
-  say({ missing: result.missing, twice: result.twice, unexpected: result.unexpected });
-  say({ "peak memory while writing": megabytes(result.peakWriting), "while draining": megabytes(result.peakDraining) });
-  const ratio = (result.startWithBacklog / result.startEmpty).toFixed(2);
-  say({
-    "start ratio to an empty one": ratio,
-    "drain ratio to direct": (result.drainRate / result.directRate).toFixed(2),
-  });
+  const startRatio = result.startWithBacklog / result.startEmpty;
+  const drainRatio = result.drainRate / result.directRate;
+  say({ missing, twice, unexpected });
+  say({ "peak memory while writing": megabytes(peakWriting), "while draining": megabytes(peakDraining) });
+  say({ "start ratio to an empty one": startRatio.toFixed(2), "drain ratio to direct": drainRatio.toFixed(2) });
   say({ written: rate(result.writeRate), drained: rate(result.drainRate), direct: rate(result.directRate) });
+  const failures = {
+    "messages were lost, or came twice": missing + twice + unexpected > 0,
+    [`memory while writing is beyond ${megabytes(MEMORY)}`]: peakWriting > MEMORY,
+    [`memory while draining is beyond ${megabytes(MEMORY)}`]: peakDraining > MEMORY,
+    "a start takes more than 1.5 times that of an empty one": startRatio > 1.5,
+    "draining is slower than 0.8 of the rate without a backlog": drainRatio < 0.8,
+  };
+  const failed = Object.entries(failures).filter(([, isSo]) => isSo);
+  for (const [what] of failed) console.log(`    ${what}`);
+  return failed.length === 0;
 }
 
 function say(facts: Record<string, string | number | boolean>): void {
