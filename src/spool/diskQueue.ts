@@ -17,6 +17,7 @@ import { ReadFailure, type SegmentInfo } from "./logSegments.ts";
 import { NumberSet } from "./numberSet.ts";
 import type { MessageNumbers } from "./numbers.ts";
 import type { QueueHooks, QueueLink, QueueOrder, QueueReader, QueueState, SettledHow, WriterMessage } from "./queue.ts";
+import { ReaderRest } from "./readerRest.ts";
 import { createRingMemory, RingReader } from "./ring.ts";
 import { Spans } from "./spans.ts";
 import { LogSync, type SyncMode } from "./sync.ts";
@@ -71,8 +72,6 @@ export interface DiskQueueParts {
 }
 
 const CREDIT = 8 << 20;
-/** See LOOK_AGAIN of memoryQueue.ts. Milliseconds. */
-const LOOK_AGAIN = 1;
 /** How often a disk that refuses is tried again. Milliseconds. */
 const RETRY = 1000;
 
@@ -82,6 +81,7 @@ export class DiskQueue implements QueueReader, QueueLink {
   readonly #control: LogControl;
   readonly #ring: RingReader;
   readonly #reader: LogReader;
+  readonly #rest: ReaderRest;
   readonly #spans = new Spans();
   readonly #sync: LogSync;
   readonly #kept: LogFiles;
@@ -95,13 +95,10 @@ export class DiskQueue implements QueueReader, QueueLink {
   #taken = 0;
   #lost = 0;
   #fromRing = false;
-  /** "looking": it will look again by itself. "asleep": the writer has been asked to wake it. */
-  #state: "awake" | "looking" | "asleep" = "awake";
   /** The writer waits, and what it waits for may be the segment that it writes to. */
   #full = false;
   #degradedTimer: ReturnType<typeof setInterval> | undefined;
   #stopped = false;
-  #onReadable: () => void = () => {};
   #onRoom: () => void = () => {};
 
   constructor(parts: DiskQueueParts) {
@@ -147,6 +144,7 @@ export class DiskQueue implements QueueReader, QueueLink {
       onDamage: parts.onDamage,
       onLost: (lost) => this.#lose(lost),
     });
+    this.#rest = new ReaderRest(this.#ring, () => this.#reader.atEnd);
     const open = start.open ?? new NumberSet();
     open.forEachRange((from, to) => this.#adopt(from, to));
     this.#taken = open.size;
@@ -177,11 +175,11 @@ export class DiskQueue implements QueueReader, QueueLink {
     } catch (error) {
       if (!(error instanceof ReadFailure)) throw error;
       this.#parts.onReadFailure(error);
-      this.#lookAgain(RETRY);
+      this.#rest.retryIn(RETRY);
       return undefined;
     }
     if (block === undefined) {
-      this.#lookAgain(LOOK_AGAIN);
+      this.#rest.rest();
       return undefined;
     }
     this.#taken += block.live;
@@ -205,7 +203,7 @@ export class DiskQueue implements QueueReader, QueueLink {
   }
 
   onReadable(callback: () => void): void {
-    this.#onReadable = callback;
+    this.#rest.onReadable = callback;
   }
 
   onRoom(callback: () => void): void {
@@ -213,9 +211,7 @@ export class DiskQueue implements QueueReader, QueueLink {
   }
 
   wake(): void {
-    if (this.#state !== "asleep") return;
-    this.#state = "awake";
-    this.#onReadable();
+    this.#rest.wake();
   }
 
   told(message: WriterMessage): void {
@@ -392,6 +388,7 @@ export class DiskQueue implements QueueReader, QueueLink {
   /** Nothing is appended or read any more. */
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#rest.stop();
     clearInterval(this.#degradedTimer);
     await this.#sync.stop();
     this.#reader.close();
@@ -446,35 +443,6 @@ export class DiskQueue implements QueueReader, QueueLink {
   #lose(lost: LostMessages): void {
     this.#lost += lost.to - lost.from;
     this.#parts.onLost(lost);
-  }
-
-  #lookAgain(delay: number): void {
-    if (this.#state !== "awake" || this.#stopped) return;
-    this.#state = "looking";
-    this.#lookIn(delay);
-  }
-
-  #lookIn(delay: number): void {
-    if (delay === LOOK_AGAIN) this.#ring.promise();
-    setTimeout(() => {
-      const comes = this.#ring.lookAgain();
-      if (comes && delay === LOOK_AGAIN && this.#ring.empty && this.#reader.atEnd) {
-        this.#lookIn(delay);
-      } else if (!comes && delay === LOOK_AGAIN && this.#sleep()) {
-        this.#state = "asleep";
-      } else {
-        this.#state = "awake";
-        this.#onReadable();
-      }
-    }, delay);
-  }
-
-  /** Has the writer wake this thread at its next append. False when there is something already. */
-  #sleep(): boolean {
-    if (!this.#ring.sleep()) return false;
-    if (this.#reader.atEnd) return true;
-    this.#ring.stayAwake();
-    return false;
   }
 
   #opened({ ordinal, firstNumber, previousEnd }: Extract<WriterMessage, { type: "opened" }>): void {

@@ -2,6 +2,7 @@
 import type { Block } from "./block.ts";
 import type { MessageNumbers } from "./numbers.ts";
 import type { QueueHooks, QueueLink, QueueOrder, QueueReader, QueueWriter, SettledHow } from "./queue.ts";
+import { ReaderRest } from "./readerRest.ts";
 import { createRingMemory, RingReader, RingWriter } from "./ring.ts";
 import { Spans } from "./spans.ts";
 
@@ -30,13 +31,6 @@ export function openMemoryQueueWriter(memory: SharedArrayBuffer, wake: () => voi
   };
 }
 
-/**
- * How long a reader that has read everything waits until it looks again, before it asks to be woken. Milliseconds.
- * While messages keep coming it then looks a thousand times a second, and has the writer append what it has gathered: a
- * message from thread to thread for each few datagrams, or a timer in the writer's poll, costs more than the datagrams do.
- */
-const LOOK_AGAIN = 1;
-
 /** The reading side. `capacity`: bytes that may wait between the two threads. */
 export class MemoryQueue implements QueueReader, QueueLink {
   readonly memory: SharedArrayBuffer;
@@ -45,15 +39,14 @@ export class MemoryQueue implements QueueReader, QueueLink {
   readonly #spans = new Spans();
   #hooks: QueueHooks | undefined;
   #taken = 0;
-  /** "looking": it will look again by itself. "asleep": the writer has been asked to wake it. */
-  #state: "awake" | "looking" | "asleep" = "awake";
-  #onReadable: () => void = () => {};
+  readonly #rest: ReaderRest;
   #onRoom: () => void = () => {};
 
   constructor(capacity: number) {
     this.memory = createRingMemory(capacity);
     this.order = { kind: "memory", memory: this.memory };
     this.#ring = new RingReader(this.memory, () => this.#onRoom());
+    this.#rest = new ReaderRest(this.#ring, () => true);
   }
 
   /** Has the receipts told of what is taken and settled, from now on. */
@@ -65,7 +58,7 @@ export class MemoryQueue implements QueueReader, QueueLink {
   read(): Block | undefined {
     const block = this.#ring.read();
     if (block === undefined) {
-      this.#rest();
+      this.#rest.rest();
       return undefined;
     }
     this.#taken += block.count;
@@ -79,7 +72,7 @@ export class MemoryQueue implements QueueReader, QueueLink {
   }
 
   onReadable(callback: () => void): void {
-    this.#onReadable = callback;
+    this.#rest.onReadable = callback;
   }
 
   onRoom(callback: () => void): void {
@@ -87,9 +80,7 @@ export class MemoryQueue implements QueueReader, QueueLink {
   }
 
   wake(): void {
-    if (this.#state !== "asleep") return;
-    this.#state = "awake";
-    this.#onReadable();
+    this.#rest.wake();
   }
 
   /** The writer of this queue has nothing to tell. */
@@ -121,26 +112,5 @@ export class MemoryQueue implements QueueReader, QueueLink {
 
   get bytesWaiting(): number {
     return this.#ring.bytesWaiting;
-  }
-
-  #rest(): void {
-    if (this.#state !== "awake") return;
-    this.#state = "looking";
-    this.#lookSoon();
-  }
-
-  #lookSoon(): void {
-    this.#ring.promise();
-    setTimeout(() => {
-      const comes = this.#ring.lookAgain();
-      if (comes && this.#ring.empty) {
-        this.#lookSoon();
-      } else if (!comes && this.#ring.sleep()) {
-        this.#state = "asleep";
-      } else {
-        this.#state = "awake";
-        this.#onReadable();
-      }
-    }, LOOK_AGAIN);
   }
 }
