@@ -139,6 +139,11 @@ export class CheckpointStore {
     return { checkpoint: newest, damaged };
   }
 
+  /** Both slots have their room on the disk: on a full one, a checkpoint can be written over the older. */
+  get hasRoom(): boolean {
+    return this.#slots.every(({ generation }) => generation > 0);
+  }
+
   /**
    * The first journal file that a checkpoint on the disk names, 0 without one: older ones can go. One of the two slots may become
    * unreadable, and then the other one's is needed.
@@ -159,18 +164,21 @@ export class CheckpointStore {
     const content = encodeCheckpoint({ ...state, generation, writtenAt: this.#wallClock() });
     const { journal } = state;
     await ready;
-    const isNew = slot.fd === undefined;
+    const isNew = slot.fd === undefined || slot.size === 0;
     slot.generation = 0;
+    let isWritten = false;
     try {
       const fd = this.#open(slot);
       const size = Math.max(slot.size, Math.ceil(content.length / STEP) * STEP);
       const bytes = size === slot.size ? content : Buffer.concat([content, Buffer.alloc(size - content.length)]);
       writeAll(this.#files, fd, bytes, 0, bytes.length, 0);
+      isWritten = true;
       await this.#files.sync(fd);
       if (isNew) await syncNames(this.#files, this.#directory);
       slot.size = size;
     } catch (error) {
-      this.#abandon(slot);
+      // The room that it has is worth more than what is in it, when the disk is full.
+      if (isWritten || codeOf(error) !== "ENOSPC") this.#abandon(slot);
       throw error;
     }
     slot.generation = generation;

@@ -203,6 +203,7 @@ export class Spool {
     this.#checkpointer = checkpointer;
     this.#look();
     await checkpointer.write();
+    if (!this.recovered.checkpoints.hasRoom) await checkpointer.write();
     this.#every(TURN, () => this.#turn());
     this.#every(LOOK, () => this.#look());
     const { sync } = this.#settings;
