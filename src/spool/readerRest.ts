@@ -7,6 +7,8 @@ import type { RingReader } from "./ring.ts";
  * message from thread to thread for each few datagrams, or a timer in the writer's poll, costs more than the datagrams do.
  */
 const LOOK_AGAIN = 1;
+/** A reader that is busy, or has no room for more, has the writer append what it has gathered this often. Milliseconds. */
+const MEANWHILE = 10;
 
 export class ReaderRest {
   /** Called once each time there may be something to read after `rest`. */
@@ -15,6 +17,8 @@ export class ReaderRest {
   readonly #atEnd: () => boolean;
   /** "looking": it will look again by itself. "asleep": the writer has been asked to wake it. */
   #state: "awake" | "looking" | "asleep" | "over" = "awake";
+  /** Runs while there is a promise. */
+  #meanwhile: ReturnType<typeof setInterval> | undefined;
 
   /** `atEnd`: nothing is to be read that is not in the ring. */
   constructor(ring: RingReader, atEnd: () => boolean) {
@@ -33,6 +37,7 @@ export class ReaderRest {
   retryIn(delay: number): void {
     if (this.#state !== "awake") return;
     this.#state = "looking";
+    this.#promiseNothing();
     setTimeout(() => this.#awake(), delay);
   }
 
@@ -43,6 +48,7 @@ export class ReaderRest {
 
   stop(): void {
     this.#state = "over";
+    this.#promiseNothing();
   }
 
   #lookSoon(): void {
@@ -51,10 +57,21 @@ export class ReaderRest {
     setTimeout(() => {
       if (this.#state === "over") return;
       const comes = ring.lookAgain();
-      if (comes && ring.empty && this.#atEnd()) this.#lookSoon();
-      else if (!comes && this.#sleep()) this.#state = "asleep";
-      else this.#awake();
+      if (comes && ring.empty && this.#atEnd()) {
+        this.#lookSoon();
+      } else if (!comes && this.#sleep()) {
+        this.#state = "asleep";
+        this.#promiseNothing();
+      } else {
+        this.#awake();
+      }
     }, LOOK_AGAIN);
+  }
+
+  #promiseNothing(): void {
+    clearInterval(this.#meanwhile);
+    this.#meanwhile = undefined;
+    this.#ring.lookAgain();
   }
 
   /** Has the writer wake this thread at its next append. False when there is something already. */
@@ -68,6 +85,9 @@ export class ReaderRest {
   #awake(): void {
     if (this.#state === "over") return;
     this.#state = "awake";
+    // Also while it reads: then above all it is good to have larger blocks to read.
+    this.#ring.promise();
+    this.#meanwhile ??= setInterval(() => this.#ring.nudge(), MEANWHILE);
     this.onReadable();
   }
 }

@@ -332,9 +332,14 @@ export class RingReader extends Ring {
     Atomics.store(this.control, PROMISED, 1);
   }
 
-  /** The moment is over. True: the writer has gathered something, and was woken to append it. */
+  /** The moment is over. Answers as `nudge`. */
   lookAgain(): boolean {
     Atomics.store(this.control, PROMISED, 0);
+    return this.nudge();
+  }
+
+  /** True: the writer has gathered something, and was woken to append it. */
+  nudge(): boolean {
     if (Atomics.exchange(this.control, GATHERING, 0) === 0) return false;
     this.#onRoom();
     return true;
