@@ -3,6 +3,7 @@ import type { Settings } from "./config/settings.ts";
 import { daemonStatus } from "./daemonStatus.ts";
 import { type Ingest, startIngest } from "./ingest/ingest.ts";
 import type { IngestReport } from "./ingest/report.ts";
+import { guardMemory } from "./memoryGuard.ts";
 import { DiscardLog } from "./observe/discardLog.ts";
 import { type HttpServer, startHttp } from "./observe/http.ts";
 import type { Log } from "./observe/log.ts";
@@ -40,6 +41,7 @@ export async function startDaemon(settings: Settings, log: Log, version: string)
   const buffer = openBuffer(settings, log, queueCapacity);
   const { queue, receipts, spool } = buffer;
   const pipeline = startPipeline({ settings, queue, log, onDiscard: discardLog.note, ...partsOf(buffer) });
+  const memory = guardMemory(settings.buffer.memory);
   let ingest: Ingest | undefined;
   let http: HttpServer | undefined;
 
@@ -87,6 +89,7 @@ export async function startDaemon(settings: Settings, log: Log, version: string)
       },
     });
   } catch (error) {
+    memory.stop();
     pipeline.stop();
     await http?.stop();
     await spool?.stop();
@@ -110,6 +113,7 @@ export async function startDaemon(settings: Settings, log: Log, version: string)
       await spool?.stop();
       discardLog.flush();
       await http?.stop();
+      memory.stop();
       return { lost: givenUp + inMemory, left: left - inMemory };
     },
   };

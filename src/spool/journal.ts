@@ -248,7 +248,7 @@ export class Journal {
     this.#encode(this.#unwritten, seed);
     for (const entry of this.#open.values()) this.#encoder.add({ kind: "carried", entry }, seed);
     try {
-      const file = JournalFile.create(files, directory, header, this.#encoder);
+      const file = JournalFile.create(files, directory, header, this.#encoder, this.#file !== undefined);
       this.#retire();
       this.#file = file;
       this.#ordinal = file.ordinal;

@@ -15,6 +15,12 @@ export function listJournals(files: Files, directory: string): number[] {
   return ordinals.filter((ordinal) => ordinal >= 0).sort((a, b) => a - b);
 }
 
+/**
+ * Bytes of zeros behind the entries of a new file: on a volume that is full, what is delivered then must be written down all
+ * the same, or a crash would deliver it again. An entry is about a hundred bytes, and one for each message of its batch.
+ */
+const ROOM = 1024 * 1024;
+
 export class JournalFile {
   readonly ordinal: number;
   readonly seed: number;
@@ -22,22 +28,41 @@ export class JournalFile {
   readonly #directory: string;
   readonly #fd: number;
   #size: number;
+  /** Bytes of the file, with the zeros behind the entries. */
+  #length: number;
   /** What a sync must make safe: nothing, what was written, or that and the file's name. */
   #unsynced: "nothing" | "bytes" | "name" = "name";
   #syncs = 0;
   #closed = false;
 
-  private constructor(files: Files, directory: string, header: JournalHeader, fd: number, size: number) {
+  private constructor(
+    files: Files,
+    directory: string,
+    header: JournalHeader,
+    fd: number,
+    size: number,
+    length: number,
+  ) {
     this.#files = files;
     this.#directory = directory;
     this.ordinal = header.ordinal;
     this.seed = header.seed;
     this.#fd = fd;
     this.#size = size;
+    this.#length = length;
   }
 
-  /** Begins a file (or begins it again, when an earlier try failed) with the header and these entries. Throws when it cannot. */
-  static create(files: Files, directory: string, header: JournalHeader, entries: EntryEncoder): JournalFile {
+  /**
+   * Begins a file (or begins it again, when an earlier try failed) with the header and these entries. Throws when it cannot;
+   * with `room`, also when the disk has no room for more entries.
+   */
+  static create(
+    files: Files,
+    directory: string,
+    header: JournalHeader,
+    entries: EntryEncoder,
+    room: boolean,
+  ): JournalFile {
     const path = join(directory, journalName(header.ordinal));
     // Never over what an earlier try left: a descriptor whose sync failed may be open on it still.
     files.remove(path);
@@ -45,16 +70,20 @@ export class JournalFile {
     try {
       // The header last: a file that was not begun to the end is none. It says what was open when another was still written.
       writeAll(files, fd, entries.bytes, 0, entries.length, JOURNAL_HEADER);
+      const size = JOURNAL_HEADER + entries.length;
+      const length = size + makeRoom(files, fd, size, room);
       writeAll(files, fd, encodeJournalHeader(header), 0, JOURNAL_HEADER, 0);
-      return new JournalFile(files, directory, header, fd, JOURNAL_HEADER + entries.length);
+      return new JournalFile(files, directory, header, fd, size, length);
     } catch (error) {
       files.close(fd);
+      discard(files, path);
       throw error;
     }
   }
 
+  /** Bytes on the disk. */
   get size(): number {
-    return this.#size;
+    return Math.max(this.#size, this.#length);
   }
 
   /** Throws when it cannot; nothing more may be appended then. */
@@ -83,5 +112,26 @@ export class JournalFile {
     if (this.#closed) return;
     this.#closed = true;
     if (this.#syncs === 0) this.#files.close(this.#fd);
+  }
+}
+
+/** Answers how many bytes of zeros are at `at` now. */
+function makeRoom(files: Files, fd: number, at: number, required: boolean): number {
+  try {
+    writeAll(files, fd, Buffer.alloc(ROOM), 0, ROOM, at);
+    return ROOM;
+  } catch (error) {
+    if (required) throw error;
+    files.truncate(fd, at);
+    return 0;
+  }
+}
+
+/** One that was not begun to the end is nobody's, and must keep no room. */
+function discard(files: Files, path: string): void {
+  try {
+    files.remove(path);
+  } catch {
+    // It is begun again under that name.
   }
 }

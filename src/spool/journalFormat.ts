@@ -201,7 +201,8 @@ export function seedOfEntries(bytes: Buffer): number | undefined {
   if (next > bytes.length) return undefined;
   const seed = seedOf(bytes, at + 8, next, readUint32(bytes, at + 4));
   if (decodeEntry(bytes, at, seed) === undefined) return undefined;
-  return next === bytes.length || decodeEntry(bytes, next, seed) !== undefined ? seed : undefined;
+  const last = next === bytes.length || (bytes.length - next >= 4 && readUint32(bytes, next) === 0);
+  return last || decodeEntry(bytes, next, seed) !== undefined ? seed : undefined;
 }
 
 /** Where the next entry may begin, from `from` on; the end when there is no more. */

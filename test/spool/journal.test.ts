@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import type { EntryEnd, JournalEntry } from "../../src/spool/journal.ts";
 import { journalName, listJournals } from "../../src/spool/journalFile.ts";
-import { JOURNAL_HEADER } from "../../src/spool/journalFormat.ts";
+import { decodeEntry, decodeJournalHeader, JOURNAL_HEADER } from "../../src/spool/journalFormat.ts";
 import { replayJournal } from "../../src/spool/journalReplay.ts";
 import type { MessageNumbers } from "../../src/spool/numbers.ts";
 import { FakeFiles } from "../support/fakeFiles.ts";
@@ -129,7 +129,7 @@ function eventful(files: FakeFiles): { bytes: Buffer; ends: number[] } {
   const act = (action: () => void) => {
     action();
     journal.flush();
-    ends.push(files.content(path).length);
+    ends.push(endOfEntries(files.content(path)));
   };
   act(() => journal.sending([entryOf("a", 0, [1, 2])]));
   act(() => journal.sending([entryOf("a", 0, [3])]));
@@ -141,7 +141,18 @@ function eventful(files: FakeFiles): { bytes: Buffer; ends: number[] } {
   act(() => journal.sending([entryOf("a", 0, [6])]));
   act(() => journal.sending([entryOf("a", 0, [7])]));
   journal.close();
-  return { bytes: Buffer.from(files.content(path)), ends };
+  return { bytes: Buffer.from(files.content(path).subarray(0, ends.at(-1))), ends };
+}
+
+/** Behind them is room for more. */
+function endOfEntries(content: Uint8Array): number {
+  const bytes = Buffer.from(content);
+  const seed = decodeJournalHeader(bytes)?.seed ?? 0;
+  let end = JOURNAL_HEADER;
+  for (let found = decodeEntry(bytes, end, seed); found !== undefined; found = decodeEntry(bytes, end, seed))
+    end = found.next;
+  expect(bytes.subarray(end).every((byte) => byte === 0)).toBe(true);
+  return end;
 }
 
 test("a file that is cut at any byte says what its whole entries say", () => {
