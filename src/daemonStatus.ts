@@ -123,13 +123,14 @@ function topicStatus(
 ): Omit<TopicStatus, "unread"> {
   const topic = topics.get(name);
   const reason = (topic === undefined ? undefined : whyHeld(topic)) ?? whyHeldOnDisk(logs);
-  const oldest = topic === undefined ? Number.POSITIVE_INFINITY : dispatcher.oldest(topic);
+  const inBatches = topic === undefined ? Number.NEGATIVE_INFINITY : now() - dispatcher.oldest(topic);
+  const apart = topic === undefined ? [] : [...topic.allWaiting()].map(({ oldestAt }) => Date.now() - oldestAt);
   return {
     name,
     ...accountStatus(account),
     state: reason === undefined ? "live" : "held",
     ...(reason === undefined ? {} : { reason }),
-    oldest_unsent_age: oldestAge(now() - oldest, logs),
+    oldest_unsent_age: oldestAge(Math.max(inBatches, ...apart), logs),
     lag_bytes: (topic?.memory ?? 0) + logs.reduce((sum, log) => sum + log.bytes, 0),
     ...(logs.length === 0 ? {} : { held_logs: logs.map(({ topic: _, ...log }) => log) }),
   };

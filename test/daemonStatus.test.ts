@@ -5,8 +5,8 @@ import { createLogger } from "../src/observe/log.ts";
 import { memoryOnly } from "../src/observe/memoryOnly.ts";
 import type { HeldLogStatus, SpoolReport } from "../src/observe/status.ts";
 import { startPipeline } from "../src/pipeline.ts";
-import { MemoryQueue } from "../src/spool/memoryQueue.ts";
-import { quickSettings } from "./support/testPipeline.ts";
+import { MemoryQueue, openMemoryQueueWriter } from "../src/spool/memoryQueue.ts";
+import { frameOf, quickSettings } from "./support/testPipeline.ts";
 
 const started: (() => void)[] = [];
 afterEach(() => {
@@ -81,4 +81,25 @@ test("topics that are known from the backlog on disk alone are listed too", () =
     { name: "t", received: 10, count: 5 },
     { name: "new", received: 0, count: 7 },
   ]);
+});
+
+test("what waits to be placed, since Kafka has not answered yet, has an age too", async () => {
+  const settings = quickSettings();
+  settings.kafka.brokers = [{ host: "127.0.0.1", port: 1 }];
+  const log = createLogger({ level: "error", format: "json", file: "" }, { write: () => {} });
+  const queue = new MemoryQueue(1024 * 1024);
+  const writer = openMemoryQueueWriter(queue.memory, () => setImmediate(() => queue.wake()));
+  const pipeline = startPipeline({ settings, queue, log, onDiscard: () => {} });
+  started.push(() => void pipeline.stop());
+  for (const [value, age] of [["old", 60_000] as const, ["new", 0] as const]) {
+    const frame = frameOf({ value });
+    writer.append(1, Date.now() - age, frame, 0, frame.length, 1);
+  }
+  while (pipeline.ledger.total.received < 2) await Bun.sleep(1);
+  const [topic] = daemonStatus({
+    ...{ version: "1", startedAt: 0, settings, state: "running", queue, queueCapacity: 1024 * 1024, pipeline },
+    ...{ inputs: [], discardSamples: [] },
+  }).topics;
+  expect(topic).toMatchObject({ state: "held", held: 2 });
+  expect(topic?.oldest_unsent_age).toBeGreaterThanOrEqual(60_000);
 });

@@ -40,6 +40,12 @@ export class HeldFrames implements FrameSource {
     return this.count === 0 ? 0 : (this.#chunks.at(-1)?.numbers.at(-1) ?? 0);
   }
 
+  /** When the first one came, in milliseconds since the epoch; Infinity when there is none, or nobody knows. */
+  get firstAt(): number {
+    const chunk = this.#chunks[0];
+    return chunk?.marks[chunk.next]?.receivedAt || Number.POSITIVE_INFINITY;
+  }
+
   /** Copies the frame bytes[start, end). Its number is greater than `last`. */
   append(number: number, bytes: Buffer, start: number, end: number, mark: FrameMark = NO_MARK): void {
     const size = end - start;

@@ -145,6 +145,11 @@ export class Waiting {
     return Math.min(this.#front.first, this.#tail.first);
   }
 
+  /** When the oldest of what is in memory alone came, in milliseconds since the epoch; Infinity when there is none. */
+  get oldestAt(): number {
+    return Math.min(this.#front.firstAt, this.#tail.firstAt);
+  }
+
   /** Hands out the oldest of what is in memory alone, until there are none, or `more` says stop. */
   takeOldest(more: () => boolean, visit: FrameVisit): void {
     this.#front.drain(more, visit);
