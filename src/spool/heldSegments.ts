@@ -13,6 +13,8 @@ export interface RestoredSegment extends LogSegment {
   end: number;
   /** Bytes of the file. */
   size: number;
+  /** When it was begun, which is when its first messages came, about; ms since the epoch. */
+  createdAt?: number;
 }
 
 interface Entry extends LogSegment {
@@ -98,8 +100,8 @@ export class HeldSegments {
     if (found.length === 0) this.#floor = read;
     // The run before may have removed more.
     this.#newNames = true;
-    for (const { ordinal, path, firstNumber, previousEnd, end, size } of found) {
-      const since = this.#common.wallClock();
+    for (const { ordinal, path, firstNumber, previousEnd, end, size, createdAt } of found) {
+      const since = createdAt ?? this.#common.wallClock();
       this.#entries.push({
         ...{ ordinal, path, firstNumber, previousEnd, end },
         // What a process left when it died is in the system's memory, and not on the disk for certain.

@@ -7,6 +7,8 @@ import { segmentName } from "./segmentWriter.ts";
 
 /** A segment, as a start finds it. */
 export interface SegmentInfo {
+  /** Milliseconds since the epoch; left out where nobody asks. */
+  createdAt?: number;
   ordinal: number;
   path: string;
   /** Bytes of the file. */

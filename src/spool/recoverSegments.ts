@@ -77,7 +77,7 @@ export function findSegments(search: SegmentSearch): FoundSegments {
     const { fd, header, size } = opened;
     try {
       found.directoryId = header.directoryId;
-      const { firstNumber, previousEnd } = header;
+      const { firstNumber, previousEnd, createdAt } = header;
       const index = readIndex(files, fd, header);
       if (index !== undefined) {
         const { end, messages } = index;
@@ -89,6 +89,7 @@ export function findSegments(search: SegmentSearch): FoundSegments {
           size,
           firstNumber,
           previousEnd,
+          createdAt,
           end,
           messages,
           sealed: true,
@@ -148,7 +149,7 @@ interface Unsealed extends Opened {
 function scan(search: SegmentSearch, segment: Unsealed, found: FoundSegments): SegmentInfo {
   const { files, state, gaps, repair, quarantine, onProblem, onBlock } = search;
   const { ordinal, path, fd, header, last, size } = segment;
-  const { firstNumber, previousEnd } = header;
+  const { firstNumber, previousEnd, createdAt } = header;
   const read = state?.read;
   const here = last && !gaps && read?.segment === ordinal && firstNumber <= read.number;
   const partly = here && read.offset > SEGMENT_HEADER && read.offset <= size;
@@ -195,7 +196,7 @@ function scan(search: SegmentSearch, segment: Unsealed, found: FoundSegments): S
   }
   // Of the last one, what could not be cut is no part of the log. Of the others, the end of the file is the end.
   const length = last ? result.end : left;
-  return { ordinal, path, firstNumber, previousEnd, end, size: length, messages, sealed: false };
+  return { ordinal, path, firstNumber, previousEnd, createdAt, end, size: length, messages, sealed: false };
 }
 
 /** Behind the last message before the read position, which may have passed over numbers that were never used. */

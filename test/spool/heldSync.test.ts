@@ -12,9 +12,9 @@ import { FakeFiles } from "../support/fakeFiles.ts";
 
 const ID = "0123456789abcdef0123456789abcdef";
 
-function open(files: FakeFiles, onLost: (count: number) => void = () => {}) {
+function open(files: FakeFiles, onLost: (count: number) => void = () => {}, wallClock = Date.now) {
   return new HeldLogs({
-    ...{ files, directory: "/held", directoryId: ID, cap: 1 << 30, segment: 1 << 16 },
+    ...{ files, directory: "/held", directoryId: ID, cap: 1 << 30, segment: 1 << 16, wallClock },
     onLost: (_topic, count) => onLost(count),
   });
 }
@@ -206,3 +206,18 @@ test.each([1, 2, 3])(
     expect(found(files)).toEqual(upTo(300));
   },
 );
+
+test("what waits keeps its age over a restart", () => {
+  const files = new FakeFiles(1);
+  files.makeDirectory("/held");
+  const at = (time: number) => open(files, undefined, () => time);
+  write(at(1_000), 1, 300);
+  const search = { files, directory: "/held", quarantine: "/quarantine", directoryId: ID, repair: true, states: [] };
+  const [log] = findHeldLogs({ ...search, onProblem: () => {} });
+  if (log === undefined) throw new Error("there is no log");
+  const after = at(61_000);
+  const sets = { again: new NumberSet(), skip: new NumberSet(), open: new NumberSet() };
+  after.restore([{ ...log.state, ...sets, segments: log.found.segments, unread: 300, nextOrdinal: 9 }]);
+  const [report] = after.reports();
+  expect(report).toMatchObject({ messages: 300, oldestAge: 60_000 });
+});
