@@ -11,12 +11,15 @@ const { values } = parseArgs({
     version: { type: "string", default: "4.1" },
     topic: { type: "string", multiple: true, default: [] },
     set: { type: "string", multiple: true, default: [] },
+    help: { type: "boolean", short: "h", default: false },
   },
 });
 const version = Object.entries(versions).find(([name]) => name === values.version)?.[1];
 const nodes = ([1, 3] as const).find((count) => String(count) === values.nodes);
 
-if (version === undefined || nodes === undefined) {
+if (values.help) {
+  console.log(`usage: ${usage}`);
+} else if (version === undefined || nodes === undefined) {
   console.error(`usage: ${usage}`);
   process.exitCode = 2;
 } else {

@@ -192,7 +192,7 @@
           cells: [b.id, b.address, wait > 0 ? `${state}, throttled for ${duration(wait)}` : state, count(b.in_flight)],
         };
       }),
-      "none known yet",
+      status.metadata.last_updated === null ? "none known yet" : "none was needed yet",
     );
     const learned = status.metadata.last_updated;
     put(

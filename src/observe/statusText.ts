@@ -32,7 +32,8 @@ export function terminalText(status: DaemonStatus, rates: Rates | undefined, scr
   if (shown.topics.length > 0) parts.push(topicTable(shown.topics, maxName, c));
   if (omitted > 0) parts.push(c.dim(`… and ${formatCount(omitted)} more topics (all with --json)`));
   if (status.brokers.length > 0) parts.push(brokerTable(status, c));
-  else parts.push(c.yellow("no brokers known yet"));
+  else
+    parts.push(c.yellow(status.metadata.last_updated === null ? "no brokers known yet" : "no broker was needed yet"));
   return `${parts.join("\n\n")}\n`;
 }
 
