@@ -41,7 +41,8 @@ export async function startDaemon(settings: Settings, log: Log, version: string)
   const buffer = openBuffer(settings, log, queueCapacity);
   const { queue, receipts, spool } = buffer;
   const pipeline = startPipeline({ settings, queue, log, onDiscard: discardLog.note, ...partsOf(buffer) });
-  const memory = guardMemory(settings.buffer.memory);
+  const { total } = pipeline.ledger;
+  const memory = guardMemory(settings.buffer.memory, () => total.received + total.delivered);
   let ingest: Ingest | undefined;
   let http: HttpServer | undefined;
 
