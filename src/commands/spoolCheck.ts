@@ -44,7 +44,10 @@ function checkLog(check: Check, log: string, consecutive: boolean): void {
     if ("problem" in opened) {
       // Deleted since the directory was listed: all of it was delivered.
       if (!check.files.exists(path)) continue;
-      if (opened.problem.kind === "short" && isLast) note(check, file, 0, "was just begun when it was left");
+      const begun = opened.problem.kind === "short" && isLast;
+      // While a daemon writes, it is just about to go on.
+      if (begun && check.running) continue;
+      if (begun) note(check, file, 0, "was just begun when it was left");
       else damage(check, file, 0, opened.problem.message.slice(path.length + 2));
       continue;
     }

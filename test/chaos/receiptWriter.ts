@@ -168,6 +168,7 @@ async function dial(path: string): Promise<Socket> {
     });
     socket.on("error", () => {}); // "close" follows
     if (there) return socket;
+    socket.destroy();
     await Bun.sleep(RETRY);
   }
 }

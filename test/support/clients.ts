@@ -26,7 +26,10 @@ export function openDatagramClient(path: string): DatagramClient {
   const fd = symbols.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   memory.writeUInt16LE(AF_UNIX, 0);
   memory.write(`${path}\0`, 2);
-  if (symbols.connect(fd, address, ADDRESS_SIZE) !== 0) throw new Error(`cannot connect to ${path}`);
+  if (symbols.connect(fd, address, ADDRESS_SIZE) !== 0) {
+    symbols.close(fd);
+    throw new Error(`cannot connect to ${path}`);
+  }
   return {
     send(frame) {
       memory.set(frame);
