@@ -43,6 +43,8 @@ export interface JournalParts {
   /** 32 hexadecimal digits each. */
   directoryId: string;
   machineId: string;
+  /** Bytes of each file to keep for what comes when the volume is full; none if left out. */
+  room?: number;
   /** What recovery found open. */
   carried: Iterable<JournalEntry>;
   /** Called with the reason when it cannot be written any more, and with nothing when it can again. */
@@ -241,14 +243,17 @@ export class Journal {
 
   /** Begins the next file: what was not written so far, then the open entries. */
   #begin(): void {
-    const { files, directory, directoryId, machineId, wallClock } = this.#parts;
+    const { files, directory, directoryId, machineId, wallClock, room = 0 } = this.#parts;
     if (this.#closed) return;
     const seed = randomBytes(4).readUInt32BE();
     const header = { ordinal: this.#ordinal + 1, directoryId, machineId, createdAt: wallClock(), seed };
     this.#encode(this.#unwritten, seed);
     for (const entry of this.#open.values()) this.#encoder.add({ kind: "carried", entry }, seed);
     try {
-      const file = JournalFile.create(files, directory, header, this.#encoder, this.#file !== undefined);
+      const file = JournalFile.create(files, directory, header, this.#encoder, {
+        room,
+        required: this.#file !== undefined,
+      });
       this.#retire();
       this.#file = file;
       this.#ordinal = file.ordinal;

@@ -15,12 +15,6 @@ export function listJournals(files: Files, directory: string): number[] {
   return ordinals.filter((ordinal) => ordinal >= 0).sort((a, b) => a - b);
 }
 
-/**
- * Bytes of zeros behind the entries of a new file: on a volume that is full, what is delivered then must be written down all
- * the same, or a crash would deliver it again. An entry is about a hundred bytes, and one for each message of its batch.
- */
-const ROOM = 1024 * 1024;
-
 export class JournalFile {
   readonly ordinal: number;
   readonly seed: number;
@@ -53,15 +47,17 @@ export class JournalFile {
   }
 
   /**
-   * Begins a file (or begins it again, when an earlier try failed) with the header and these entries. Throws when it cannot;
-   * with `room`, also when the disk has no room for more entries.
+   * Begins a file (or begins it again, when an earlier try failed) with the header and these entries, and `room` bytes of zeros
+   * behind them: on a volume that is full, what is delivered then must be written down all the same, or a crash would deliver
+   * it again. An entry is about a hundred bytes, and one for each message of its batch. Throws when it cannot; if `required`,
+   * also when there is no room.
    */
   static create(
     files: Files,
     directory: string,
     header: JournalHeader,
     entries: EntryEncoder,
-    room: boolean,
+    { room, required }: { room: number; required: boolean },
   ): JournalFile {
     const path = join(directory, journalName(header.ordinal));
     // Never over what an earlier try left: a descriptor whose sync failed may be open on it still.
@@ -71,7 +67,7 @@ export class JournalFile {
       // The header last: a file that was not begun to the end is none. It says what was open when another was still written.
       writeAll(files, fd, entries.bytes, 0, entries.length, JOURNAL_HEADER);
       const size = JOURNAL_HEADER + entries.length;
-      const length = size + makeRoom(files, fd, size, room);
+      const length = size + makeRoom(files, fd, size, room, required);
       writeAll(files, fd, encodeJournalHeader(header), 0, JOURNAL_HEADER, 0);
       return new JournalFile(files, directory, header, fd, size, length);
     } catch (error) {
@@ -116,10 +112,10 @@ export class JournalFile {
 }
 
 /** Answers how many bytes of zeros are at `at` now. */
-function makeRoom(files: Files, fd: number, at: number, required: boolean): number {
+function makeRoom(files: Files, fd: number, at: number, room: number, required: boolean): number {
   try {
-    writeAll(files, fd, Buffer.alloc(ROOM), 0, ROOM, at);
-    return ROOM;
+    writeAll(files, fd, Buffer.alloc(room), 0, room, at);
+    return room;
   } catch (error) {
     if (required) throw error;
     files.truncate(fd, at);

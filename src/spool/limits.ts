@@ -18,6 +18,11 @@ export function logLimit({ disk, minFree, free, log, held, journal }: DiskUse): 
   return Math.max(0, Math.min(disk - held - journal, log + free - minFree));
 }
 
+/** Bytes of each journal file that are kept for what comes when the volume is full. */
+export function journalRoom(disk: number): number {
+  return Math.max(16_384, Math.min(1_048_576, Math.floor(disk / 64)));
+}
+
 /** Below it a file is hardly worth its index. */
 const SMALLEST_SEGMENT = 65_536;
 

@@ -13,7 +13,7 @@ import { nodeFiles } from "./files.ts";
 import type { FrameMark } from "./heldFrame.ts";
 import { HeldLogs } from "./heldLogs.ts";
 import { Journal } from "./journal.ts";
-import { largestBlock, logLimit, segmentSize } from "./limits.ts";
+import { journalRoom, largestBlock, logLimit, segmentSize } from "./limits.ts";
 import type { LogDamage } from "./logReader.ts";
 import { NumberSet } from "./numberSet.ts";
 import { MessageNumbers } from "./numbers.ts";
@@ -43,6 +43,8 @@ export interface SpoolUsers {
 const TURN = 250;
 /** How often the volume is asked for its free space, and what waits is written down when `sync` says nothing. Milliseconds. */
 const LOOK = 1000;
+/** What two journal files have at least, beside room for more; with some entries. Bytes. */
+const JOURNAL_HEADERS = 4096;
 /** Between two lines about the same trouble. Milliseconds. */
 const LOG_INTERVAL = 60_000;
 
@@ -140,6 +142,7 @@ export class Spool {
       files,
       directory: lock.paths.journal,
       ordinal: journalOrdinal,
+      room: journalRoom(disk),
       directoryId,
       machineId: lock.machineId,
       carried: openEntries,
@@ -222,7 +225,7 @@ export class Spool {
         ...(degraded === undefined ? {} : { reason: degraded }),
         path: this.#settings.path,
         full: queue.full,
-        limit: Math.min(this.#settings.disk, queue.limit + held.bytes + journal.bytes),
+        limit: Math.min(this.#settings.disk, queue.limit + held.bytes + this.#journalMost),
         used: queue.bytesOnDisk + held.bytes + journal.bytes,
         held_bytes: held.bytes,
         journal_bytes: journal.bytes,
@@ -323,6 +326,11 @@ export class Spool {
     }
   }
 
+  /** Bytes that the journal takes, and will: when the next file is begun, the one before is still there. */
+  get #journalMost(): number {
+    return Math.max(this.journal.bytes, 2 * journalRoom(this.#settings.disk) + JOURNAL_HEADERS);
+  }
+
   /** Looks how much the log may take on disk now. */
   #look(): void {
     const { disk, minFreeDisk: minFree, path } = this.#settings;
@@ -331,7 +339,7 @@ export class Spool {
       const free = this.#files.free(path);
       this.#nearlyFull = free < minFree;
       held.freeze(this.#nearlyFull);
-      const use = { disk, minFree, free, log: queue.bytesOnDisk, held: held.bytes, journal: journal.bytes };
+      const use = { disk, minFree, free, log: queue.bytesOnDisk, held: held.bytes, journal: this.#journalMost };
       queue.setLimit(logLimit(use));
     } catch (error) {
       this.#limitedLog.warn("the volume does not say how much is free", { why: String(error) }, "free");
