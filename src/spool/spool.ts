@@ -334,7 +334,7 @@ export class Spool {
   /** Looks how much the log may take on disk now. */
   #look(): void {
     const { disk, minFreeDisk: minFree, path } = this.#settings;
-    const { queue, held, journal } = this;
+    const { queue, held } = this;
     try {
       const free = this.#files.free(path);
       this.#nearlyFull = free < minFree;
