@@ -86,7 +86,6 @@ export class Spool {
   /** Damage was met, so what is missing behind it is missing because of it. */
   #damageMet: boolean;
   #quarantined = 0;
-  #nearlyFull = false;
   /** Held logs that have messages of open entries, by topic. */
   #withOpen: Map<string, Recovered["held"]> | undefined;
 
@@ -262,18 +261,17 @@ export class Spool {
     if (this.queue.segmentsToDelete().length > 0) await this.#checkpointer?.write();
   }
 
-  /** To be called when nothing is appended, read or delivered any more. Answers whether all of it is safe on disk. */
-  async stop(): Promise<boolean> {
+  /** To be called when nothing is appended, read or delivered any more. */
+  async stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     this.receipts.stop();
     this.journal.flush();
     await this.queue.stop();
-    const safe = (await this.#checkpointer?.write(true)) ?? true;
+    await this.#checkpointer?.write(true);
     this.journal.close();
     this.held.close();
     this.recovered.checkpoints.close();
     this.#lock.release();
-    return safe && this.#degraded === undefined;
   }
 
   /** What an earlier run left of sessions is not known by number: their connections wait until all of it was taken again. */
@@ -337,8 +335,7 @@ export class Spool {
     const { queue, held } = this;
     try {
       const free = this.#files.free(path);
-      this.#nearlyFull = free < minFree;
-      held.freeze(this.#nearlyFull);
+      held.freeze(free < minFree);
       const use = { disk, minFree, free, log: queue.bytesOnDisk, held: held.bytes, journal: this.#journalMost };
       queue.setLimit(logLimit(use));
     } catch (error) {
