@@ -1,20 +1,11 @@
-import { afterEach, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { findPath } from "../../src/commands/spoolPath.ts";
-import { makeDirectory } from "./spoolDirectory.ts";
+import { directoriesOfTests } from "./spoolDirectory.ts";
 import { runSpool } from "./spoolOutput.ts";
 
-const made: (() => void)[] = [];
-afterEach(() => {
-  for (const remove of made.splice(0)) remove();
-});
-
-function directory(): string {
-  const { path, remove } = makeDirectory();
-  made.push(remove);
-  return path;
-}
+const directory = directoriesOfTests();
 
 test("what cannot be meant is wrong usage", async () => {
   const path = directory();

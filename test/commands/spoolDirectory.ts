@@ -1,4 +1,5 @@
 // A buffer's directory for tests, made by the writers that the daemon uses.
+import { afterEach } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -27,6 +28,19 @@ export function makeDirectory(): { path: string; remove: () => void } {
   const path = mkdtempSync(join(tmpdir(), "bruce-spool-"));
   for (const name of ["log", "held", "journal", "quarantine"]) nodeFiles.makeDirectory(join(path, name));
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+/** For all tests of a file: makes such directories, and removes them after each test. */
+export function directoriesOfTests(): () => string {
+  const made: (() => void)[] = [];
+  afterEach(() => {
+    for (const remove of made.splice(0)) remove();
+  });
+  return () => {
+    const { path, remove } = makeDirectory();
+    made.push(remove);
+    return path;
+  };
 }
 
 /** `count` messages of one topic, with the values v1, v2, … by their numbers. */

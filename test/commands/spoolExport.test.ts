@@ -1,9 +1,9 @@
-import { afterEach, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
+  directoriesOfTests,
   encodeFrame,
-  makeDirectory,
   messages,
   setOf,
   writeCheckpoint,
@@ -12,16 +12,7 @@ import {
 } from "./spoolDirectory.ts";
 import { runSpool } from "./spoolOutput.ts";
 
-const made: (() => void)[] = [];
-afterEach(() => {
-  for (const remove of made.splice(0)) remove();
-});
-
-function directory(): string {
-  const { path, remove } = makeDirectory();
-  made.push(remove);
-  return path;
-}
+const directory = directoriesOfTests();
 
 const numbersIn = (out: string): number[] =>
   out

@@ -1,22 +1,13 @@
-import { afterEach, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { closeSync, openSync, unlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { lockHolder } from "../../src/commands/spoolLock.ts";
 import { lockFile } from "../../src/spool/flock.ts";
-import { makeDirectory, messages, setOf, writeCheckpoint, writeJournal, writeSegment } from "./spoolDirectory.ts";
+import { directoriesOfTests, messages, setOf, writeCheckpoint, writeJournal, writeSegment } from "./spoolDirectory.ts";
 import { runSpool } from "./spoolOutput.ts";
 
-const made: (() => void)[] = [];
-afterEach(() => {
-  for (const remove of made.splice(0)) remove();
-});
-
-function directory(): string {
-  const { path, remove } = makeDirectory();
-  made.push(remove);
-  return path;
-}
+const directory = directoriesOfTests();
 
 /** 160 messages in three segments, 110 of which wait; and two that are held. */
 async function spool() {
