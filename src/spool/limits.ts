@@ -11,11 +11,13 @@ export interface DiskUse {
   log: number;
   held: number;
   journal: number;
+  /** What the journal has not taken yet, and may at any time. */
+  journalToCome: number;
 }
 
 /** Bytes. What is written beyond `disk` or `min_free_disk` is never more than an index and a header. */
-export function logLimit({ disk, minFree, free, log, held, journal }: DiskUse): number {
-  return Math.max(0, Math.min(disk - held - journal, log + free - minFree));
+export function logLimit({ disk, minFree, free, log, held, journal, journalToCome }: DiskUse): number {
+  return Math.max(0, Math.min(disk - held - journal - journalToCome, log + free - journalToCome - minFree));
 }
 
 /** Bytes of each journal file that are kept for what comes when the volume is full. */

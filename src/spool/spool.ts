@@ -224,7 +224,7 @@ export class Spool {
         ...(degraded === undefined ? {} : { reason: degraded }),
         path: this.#settings.path,
         full: queue.full,
-        limit: Math.min(this.#settings.disk, queue.limit + held.bytes + this.#journalMost),
+        limit: Math.min(this.#settings.disk, queue.limit + held.bytes + journal.bytes + this.#journalToCome),
         used: queue.bytesOnDisk + held.bytes + journal.bytes,
         held_bytes: held.bytes,
         journal_bytes: journal.bytes,
@@ -324,9 +324,9 @@ export class Spool {
     }
   }
 
-  /** Bytes that the journal takes, and will: when the next file is begun, the one before is still there. */
-  get #journalMost(): number {
-    return Math.max(this.journal.bytes, 2 * journalRoom(this.#settings.disk) + JOURNAL_HEADERS);
+  /** Bytes that the journal will take: when the next file is begun, the one before is still there. */
+  get #journalToCome(): number {
+    return Math.max(0, 2 * journalRoom(this.#settings.disk) + JOURNAL_HEADERS - this.journal.bytes);
   }
 
   /** Looks how much the log may take on disk now. */
@@ -336,8 +336,9 @@ export class Spool {
     try {
       const free = this.#files.free(path);
       held.freeze(free < minFree);
-      const use = { disk, minFree, free, log: queue.bytesOnDisk, held: held.bytes, journal: this.#journalMost };
-      queue.setLimit(logLimit(use));
+      const { bytesOnDisk: log } = queue;
+      const journal = { journal: this.journal.bytes, journalToCome: this.#journalToCome };
+      queue.setLimit(logLimit({ disk, minFree, free, log, held: held.bytes, ...journal }));
     } catch (error) {
       this.#limitedLog.warn("the volume does not say how much is free", { why: String(error) }, "free");
     }

@@ -6,12 +6,14 @@ import { TopicTotals } from "../../src/spool/topicTotals.ts";
 const MB = 1 << 20;
 
 test("whatever is less: what disk leaves besides held and journal, or what the volume has beyond what is to stay free", () => {
-  const use = { disk: 1000, minFree: 100, free: 5000, log: 300, held: 200, journal: 50 };
+  const use = { disk: 1000, minFree: 100, free: 5000, log: 300, held: 200, journal: 50, journalToCome: 0 };
   expect(logLimit(use)).toBe(750);
   expect(logLimit({ ...use, free: 400 })).toBe(600);
   expect(logLimit({ ...use, free: 10 })).toBe(210);
   expect(logLimit({ ...use, free: 0, log: 50 })).toBe(0);
   expect(logLimit({ ...use, held: 2000 })).toBe(0);
+  expect(logLimit({ ...use, journalToCome: 30 })).toBe(720);
+  expect(logLimit({ ...use, free: 400, journalToCome: 30 })).toBe(570);
 });
 
 test("a segment is at most an eighth of the disk, and a block at most a quarter, but never tiny", () => {
