@@ -1,16 +1,16 @@
 // The brokers that batches go to, each made when a partition that it leads has something to send.
-import type { KafkaConnection } from "../kafka/connection.ts";
+import type { After } from "./after.ts";
 import { Broker } from "./broker.ts";
 import type { Cluster } from "./cluster.ts";
-import type { Lane } from "./lane.ts";
+import type { BackoffSettings, Lane, LaneConnection } from "./lane.ts";
 import type { Outbox } from "./outbox.ts";
 
 export interface BrokersParts {
   cluster: Pick<Cluster, "broker">;
-  connect: (host: string, port: number) => KafkaConnection;
-  backoff: number;
-  backoffMax: number;
+  connect: (host: string, port: number) => LaneConnection;
+  settings: BackoffSettings;
   random: () => number;
+  after?: After;
   /** A lane opened, or its backoff is over. */
   onReady: (lane: Lane) => void;
   /** A broker cannot be reached; it is tried again after `delay` ms. */

@@ -1,6 +1,5 @@
 // Brings due batches to the brokers: one batch in flight per partition, several partitions in one request.
 import type { Settings } from "../config/settings.ts";
-import type { KafkaConnection } from "../kafka/connection.ts";
 import { type ProduceResponse, produceRequest } from "../kafka/produce.ts";
 import { NO_PRODUCER, stampBatch } from "../kafka/recordBatch.ts";
 import type { DiscardReason } from "../observe/discards.ts";
@@ -10,6 +9,7 @@ import type { Batch } from "../route/batch.ts";
 import type { BufferPool } from "../route/bufferPool.ts";
 import type { DueListener, Partition, Topic } from "../route/topic.ts";
 import type { JournalEntry } from "../spool/journal.ts";
+import { type After, afterDelay } from "./after.ts";
 import { Answers, heldByBroker } from "./answers.ts";
 import type { Broker } from "./broker.ts";
 import { Brokers } from "./brokers.ts";
@@ -17,7 +17,7 @@ import { choosePartition } from "./choosePartition.ts";
 import type { Cluster } from "./cluster.ts";
 import type { DeliveryJournal } from "./deliveryJournal.ts";
 import { JournalKeeper, NO_CLUSTER_ID } from "./journalKeeper.ts";
-import type { Lane } from "./lane.ts";
+import type { Lane, LaneConnection } from "./lane.ts";
 import { Outbox, type RestoredAs } from "./outbox.ts";
 import { judge, type PartitionAnswer } from "./outcome.ts";
 import { byTopic, type Parcel } from "./parcel.ts";
@@ -27,7 +27,7 @@ import type { Settlement } from "./settlement.ts";
 export interface DispatcherParts {
   settings: Pick<Settings, "kafka" | "batch" | "delivery">;
   cluster: Cluster;
-  connect: (host: string, port: number) => KafkaConnection;
+  connect: (host: string, port: number) => LaneConnection;
   settlement: Settlement;
   /** Without one (memory only), a crash forgets what was sent. */
   journal?: DeliveryJournal;
@@ -36,6 +36,7 @@ export interface DispatcherParts {
   /** Milliseconds, monotonic. */
   now: () => number;
   random: () => number;
+  after?: After;
   /** A held topic is live again: what waits for it can move. */
   onRelease: (topic: Topic) => void;
 }
@@ -50,7 +51,7 @@ const REPLICATION_SHARE = 2 / 3;
 const LOG_INTERVAL = 10_000;
 
 export class Dispatcher implements DueListener {
-  readonly #parts: DispatcherParts;
+  readonly #parts: Required<Omit<DispatcherParts, "journal">>;
   readonly #brokers: Brokers;
   readonly #answers: Answers;
   readonly #producerIds: ProducerIds;
@@ -65,22 +66,19 @@ export class Dispatcher implements DueListener {
   /** Lanes that send at the end of this turn. */
   readonly #ready = new Set<Lane>();
   /** What wakes the lanes whose brokers want no requests for now. */
-  readonly #throttled = new Map<Lane, ReturnType<typeof setTimeout>>();
+  readonly #throttled = new Map<Lane, () => void>();
   #stopped = false;
 
   constructor(parts: DispatcherParts) {
-    this.#parts = parts;
-    const { settings, cluster } = parts;
-    const { backoff, backoffMax } = settings.delivery;
+    this.#parts = { after: afterDelay, ...parts };
+    const { cluster } = parts;
     const log = rateLimited(parts.log, LOG_INTERVAL);
     const onKnown = () => this.#wakeLanes();
     const clusterId = () => cluster.clusterId ?? NO_CLUSTER_ID;
-    this.#producerIds = new ProducerIds({ ...parts, backoff, backoffMax, clusterId, onKnown });
+    this.#producerIds = new ProducerIds({ ...parts, clusterId, onKnown });
     this.#journal = new JournalKeeper(parts.journal, clusterId, Date.now);
     this.#brokers = new Brokers({
       ...parts,
-      backoff,
-      backoffMax,
       onReady: (lane) => {
         this.#wake(lane);
         this.#wakeStranded();
@@ -200,7 +198,7 @@ export class Dispatcher implements DueListener {
     this.#stopped = true;
     this.#brokers.stop();
     this.#producerIds.stop();
-    for (const timer of this.#throttled.values()) clearTimeout(timer);
+    for (const cancel of this.#throttled.values()) cancel();
     for (const outbox of this.#outboxes.values()) outbox.stopWaiting();
   }
 
@@ -264,7 +262,7 @@ export class Dispatcher implements DueListener {
       this.#throttled.delete(lane);
       this.#wake(lane);
     };
-    this.#throttled.set(lane, setTimeout(wake, delay));
+    this.#throttled.set(lane, this.#parts.after(delay, wake));
   }
 
   #wakeLanes(): void {
@@ -318,7 +316,7 @@ export class Dispatcher implements DueListener {
     return parcels;
   }
 
-  #send(lane: Lane, connection: KafkaConnection, parcels: Parcel[]): void {
+  #send(lane: Lane, connection: LaneConnection, parcels: Parcel[]): void {
     const { acks, requestTimeout } = this.#parts.settings.kafka;
     for (const { outbox, batch } of parcels) this.#stamp(outbox, batch);
     this.#journal.sending(parcels);
@@ -379,7 +377,7 @@ export class Dispatcher implements DueListener {
     stampBatch(batch.bytes, outbox.stamp());
   }
 
-  #answered(lane: Lane, connection: KafkaConnection, parcels: Parcel[], response: ProduceResponse | undefined): void {
+  #answered(lane: Lane, connection: LaneConnection, parcels: Parcel[], response: ProduceResponse | undefined): void {
     const answers = new Map<string, PartitionAnswer>();
     for (const answer of response?.partitions ?? []) answers.set(`${answer.partition} ${answer.topic}`, answer);
     let complete = true;
@@ -398,7 +396,7 @@ export class Dispatcher implements DueListener {
   #outbox(partition: Partition): Outbox {
     let outbox = this.#outboxes.get(partition);
     if (outbox === undefined) {
-      outbox = new Outbox(partition);
+      outbox = new Outbox(partition, this.#parts.after);
       this.#outboxes.set(partition, outbox);
     }
     return outbox;

@@ -1,19 +1,30 @@
 // A lane: one connection to a broker with the partitions that stand in line for it. Connects when there is something to send.
+import type { Settings } from "../config/settings.ts";
 import type { KafkaConnection } from "../kafka/connection.ts";
+import { type After, afterDelay } from "./after.ts";
 import { backoffDelay } from "./backoff.ts";
 import type { Line, Outbox } from "./outbox.ts";
 
+/** What is needed of a KafkaConnection. */
+export type LaneConnection = Pick<
+  KafkaConnection,
+  "broker" | "connect" | "destroy" | "onClose" | "open" | "request" | "sessionEndsAt" | "throttledUntil"
+>;
+
 export type LaneState =
   | { kind: "closed" }
-  | { kind: "connecting"; connection: KafkaConnection }
-  | { kind: "open"; connection: KafkaConnection }
-  | { kind: "backing off"; timer: ReturnType<typeof setTimeout>; why: string };
+  | { kind: "connecting"; connection: LaneConnection }
+  | { kind: "open"; connection: LaneConnection }
+  | { kind: "backing off"; cancel: () => void; why: string };
+
+/** Read when they are needed: they may change. */
+export type BackoffSettings = { readonly delivery: Pick<Settings["delivery"], "backoff" | "backoffMax"> };
 
 export interface LaneParts {
-  connect: () => KafkaConnection;
-  backoff: number;
-  backoffMax: number;
+  connect: () => LaneConnection;
+  settings: BackoffSettings;
   random: () => number;
+  after?: After;
   /** There may be something to do: it opened, or its backoff is over. */
   onReady: (lane: Lane) => void;
   onFailure: (lane: Lane, why: string, delay: number) => void;
@@ -34,7 +45,7 @@ export class Lane implements Line {
   }
 
   /** The connection, when it can be used now; otherwise it is being opened, and `onReady` will be called. */
-  connection(): KafkaConnection | undefined {
+  connection(): LaneConnection | undefined {
     const { state } = this;
     switch (state.kind) {
       case "open":
@@ -70,7 +81,7 @@ export class Lane implements Line {
   }
 
   /** `connection` broke. */
-  lost(connection: KafkaConnection, why: string): void {
+  lost(connection: LaneConnection, why: string): void {
     const { state } = this;
     if (state.kind !== "open" && state.kind !== "connecting") return;
     if (state.connection !== connection) return;
@@ -82,13 +93,13 @@ export class Lane implements Line {
       return;
     }
     this.#failures++;
-    const { backoff, backoffMax, random, onReady, onFailure } = this.#parts;
-    const delay = backoffDelay(this.#failures, backoff, backoffMax, random);
-    const timer = setTimeout(() => {
+    const { settings, random, after = afterDelay, onReady, onFailure } = this.#parts;
+    const delay = backoffDelay(this.#failures, settings.delivery.backoff, settings.delivery.backoffMax, random);
+    const cancel = after(delay, () => {
       this.state = { kind: "closed" };
       onReady(this);
-    }, delay);
-    this.state = { kind: "backing off", timer, why };
+    });
+    this.state = { kind: "backing off", cancel, why };
     onFailure(this, why, delay);
   }
 
@@ -96,7 +107,7 @@ export class Lane implements Line {
   stop(): void {
     this.#stopped = true;
     const { state } = this;
-    if (state.kind === "backing off") clearTimeout(state.timer);
+    if (state.kind === "backing off") state.cancel();
     if (state.kind === "open" || state.kind === "connecting") state.connection.destroy();
     this.state = { kind: "closed" };
   }

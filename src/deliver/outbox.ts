@@ -3,6 +3,7 @@ import type { ProducerStamp } from "../kafka/recordBatch.ts";
 import type { Batch } from "../route/batch.ts";
 import type { Partition } from "../route/topic.ts";
 import type { JournalEntry } from "../spool/journal.ts";
+import { type After, afterDelay } from "./after.ts";
 import type { ProducerIdentity } from "./producerIds.ts";
 
 /** Sequence numbers are int32 and wrap to 0. */
@@ -20,7 +21,7 @@ export type OutboxState =
   /** Stands in line at a broker's lane. */
   | { kind: "queued"; line: Line }
   | { kind: "in flight"; batch: Batch; sentAt: number }
-  | { kind: "backing off"; timer: ReturnType<typeof setTimeout> };
+  | { kind: "backing off"; cancel: () => void };
 
 /** What the journal's open entry of a partition tells of. */
 export interface Journaled {
@@ -59,8 +60,11 @@ export class Outbox {
   /** The entry of the journal that is open. */
   journaled: Journaled | undefined;
 
-  constructor(partition: Partition) {
+  readonly #after: After;
+
+  constructor(partition: Partition, after: After = afterDelay) {
     this.partition = partition;
+    this.#after = after;
   }
 
   /** Is there something to send? */
@@ -99,15 +103,15 @@ export class Outbox {
 
   /** Sends nothing for `delay` ms, then calls `then`. */
   wait(delay: number, then: () => void): void {
-    const timer = setTimeout(() => {
+    const cancel = this.#after(delay, () => {
       this.state = { kind: "idle" };
       then();
-    }, delay);
-    this.state = { kind: "backing off", timer };
+    });
+    this.state = { kind: "backing off", cancel };
   }
 
   stopWaiting(): void {
-    if (this.state.kind === "backing off") clearTimeout(this.state.timer);
+    if (this.state.kind === "backing off") this.state.cancel();
   }
 
   /** The stamp for the batch to send now. Only with a producer. */

@@ -1,9 +1,10 @@
 // Producer ids: one for all partitions, got from any broker; a new one when a broker no longer knows it.
-import type { KafkaConnection } from "../kafka/connection.ts";
 import { errorOf } from "../kafka/errors.ts";
 import { initProducerIdRequest } from "../kafka/initProducerId.ts";
 import type { Log } from "../observe/log.ts";
+import { type After, afterDelay } from "./after.ts";
 import { backoffDelay } from "./backoff.ts";
+import type { BackoffSettings, LaneConnection } from "./lane.ts";
 
 export interface ProducerIdentity {
   producerId: bigint;
@@ -14,9 +15,9 @@ export interface ProducerIdentity {
 
 export interface ProducerIdsParts {
   log: Log;
-  backoff: number;
-  backoffMax: number;
+  settings: BackoffSettings;
   random: () => number;
+  after?: After;
   clusterId: () => string;
   /** Called when `current` has become known. */
   onKnown: () => void;
@@ -28,7 +29,7 @@ export class ProducerIds {
   #asking = false;
   #failures = 0;
   #retryAt = 0;
-  #retry: ReturnType<typeof setTimeout> | undefined;
+  #cancelRetry = () => {};
 
   constructor(parts: ProducerIdsParts) {
     this.#parts = parts;
@@ -40,7 +41,7 @@ export class ProducerIds {
   }
 
   /** Asks for an id on `connection`, unless one is known, being asked for, or was refused a moment ago. */
-  ask(connection: KafkaConnection, now: number): void {
+  ask(connection: LaneConnection, now: number): void {
     if (this.current !== undefined || this.#asking || now < this.#retryAt) return;
     this.#asking = true;
     connection.request(initProducerIdRequest()).then(
@@ -64,16 +65,16 @@ export class ProducerIds {
   }
 
   #failed(now: number, why: string): void {
-    const { log, backoff, backoffMax, random, onKnown } = this.#parts;
+    const { log, settings, random, after = afterDelay, onKnown } = this.#parts;
     this.#failures++;
-    const delay = backoffDelay(this.#failures, backoff, backoffMax, random);
+    const delay = backoffDelay(this.#failures, settings.delivery.backoff, settings.delivery.backoffMax, random);
     this.#retryAt = now + delay;
     log.warn("no producer id from Kafka yet, asking again", { why, attempt: this.#failures });
-    this.#retry = setTimeout(onKnown, delay);
+    this.#cancelRetry = after(delay, onKnown);
   }
 
   /** Leaves no timer behind. */
   stop(): void {
-    clearTimeout(this.#retry);
+    this.#cancelRetry();
   }
 }
