@@ -12,6 +12,7 @@ import {
   createTopic,
   deleteTopic,
   metadata,
+  type NewTopic,
   type TopicView,
 } from "./kafkaRequests.ts";
 import { askKafka } from "./kafkaSocket.ts";
@@ -39,8 +40,16 @@ export interface Kafka {
   /** SIGSTOP: the connections stay open, and nothing is answered. */
   pause(id: number): void;
   resume(id: number): void;
-  /** Resolves when every running node names a leader for each partition. */
-  createTopic(name: string, partitions?: number, replication?: number, config?: Record<string, string>): Promise<void>;
+  /**
+   * Resolves when every running node names a leader for each partition. `partitions`: how many, or the nodes of each, the
+   * preferred leader first; then `replication` is of no effect.
+   */
+  createTopic(
+    name: string,
+    partitions?: NewTopic["partitions"],
+    replication?: number,
+    config?: Record<string, string>,
+  ): Promise<void>;
   deleteTopic(name: string): Promise<void>;
   addPartitions(name: string, total: number): Promise<void>;
   /** What a running node says of the topic now; undefined when it does not exist. */
@@ -110,7 +119,7 @@ export async function startKafka({
     resume: (id) => node(id).signal("SIGCONT"),
     async createTopic(name, partitions = 1, replication = 1, config = {}) {
       await askKafka(anyone(), createTopic({ name, partitions, replication, config }));
-      await settled(name, partitions);
+      await settled(name, typeof partitions === "number" ? partitions : partitions.length);
     },
     async deleteTopic(name) {
       await askKafka(anyone(), deleteTopic(name));

@@ -58,7 +58,9 @@ export function metadata(topics: string[]): Question<ClusterView> {
 
 export interface NewTopic {
   name: string;
-  partitions: number;
+  /** How many, or the ids of the nodes that each has its replicas on, the preferred leader first. */
+  partitions: number | readonly (readonly number[])[];
+  /** Of no effect when the nodes are named. */
   replication: number;
   config: Record<string, string>;
 }
@@ -70,7 +72,10 @@ export function createTopic({ name, partitions, replication, config }: NewTopic)
     apiVersion: 4,
     write: (to) => {
       to.array([name], () => {
-        to.string(name).int32(partitions).int16(replication).int32(0);
+        const assigned = typeof partitions === "number" ? [] : [...partitions.entries()];
+        if (typeof partitions === "number") to.string(name).int32(partitions).int16(replication);
+        else to.string(name).int32(-1).int16(-1);
+        to.array(assigned, ([id, nodes]) => to.int32(id).array(nodes, (node) => to.int32(node)));
         to.array(Object.entries(config), ([key, value]) => to.string(key).string(value));
       });
       to.int32(30_000).bool(false);
@@ -187,7 +192,7 @@ function skipName(_name: string, errorCode: number): number {
   return errorCode;
 }
 
-function throwUnlessOk(errorCode: number, what: string, message: string | null = null): void {
+export function throwUnlessOk(errorCode: number, what: string, message: string | null = null): void {
   if (errorCode === 0) return;
   throw new Error(`${what}: ${errorOf(errorCode).name} (${errorCode})${message === null ? "" : `, ${message}`}`);
 }

@@ -13,6 +13,8 @@ export interface Address {
 export interface Question<T> {
   apiKey: number;
   apiVersion: number;
+  /** A version with tagged fields: they are in the headers as well. */
+  flexible?: true;
   write(to: WireWriter): void;
   read(from: WireReader): T;
 }
@@ -60,14 +62,17 @@ export async function connectKafka(address: Address): Promise<KafkaSocket> {
   });
 
   return {
-    async ask({ apiKey, apiVersion, write, read }) {
+    async ask({ apiKey, apiVersion, flexible, write, read }) {
       if (socket.destroyed) throw closed();
       const request = new WireWriter().int16(apiKey).int16(apiVersion).int32(correlationId++).string("bruce-test");
+      if (flexible) request.noTaggedFields();
       write(request);
       const parts = request.parts();
       const size = parts.reduce((sum, part) => sum + part.length, 0);
       socket.write(Buffer.concat([...new WireWriter().int32(size).parts(), ...parts]));
-      return read(await new Promise<WireReader>((resolve, reject) => waiting.push({ resolve, reject })));
+      const response = await new Promise<WireReader>((resolve, reject) => waiting.push({ resolve, reject }));
+      if (flexible) response.taggedFields();
+      return read(response);
     },
     close: () => socket.destroy(),
   };
