@@ -86,7 +86,6 @@ export function startPipeline({
   const random = Math.random;
   const { memory, maxTopics } = settings.buffer;
   const { clientId, connectTimeout, requestTimeout } = settings.kafka;
-  const { backoff, backoffMax } = settings.delivery;
 
   const ledger = new Ledger(maxTopics, restored?.books);
   const settlement = new Settlement(ledger, queue, onDiscard, held);
@@ -105,7 +104,8 @@ export function startPipeline({
   const connect = (host: string, port: number) =>
     new KafkaConnection({ host, port, clientId, connectTimeout, requestTimeout, log });
   const topicsSeen = restored?.topicsSeen ?? [];
-  const cluster = new Cluster({ kafka: settings.kafka, log, connect, now, random, backoff, backoffMax, topicsSeen });
+  const { kafka, delivery } = settings;
+  const cluster = new Cluster({ kafka, delivery, log, connect, now, random, topicsSeen });
   const drainWaiting = (topic: Topic) => router.drainWaiting(topic);
   const dispatcher = new Dispatcher({
     settings,

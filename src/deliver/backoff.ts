@@ -5,3 +5,11 @@ export function backoffDelay(attempt: number, base: number, max: number, random:
   const full = Math.min(max, base * 2 ** Math.min(attempt - 1, 30));
   return full * (0.5 + random() / 2);
 }
+
+/**
+ * Milliseconds after which a login that holds for `lifetime` is to be renewed, by a new connection: those of many hosts began
+ * together, after an outage, and must not end together. What Kafka's own client takes: 85 to 95 %.
+ */
+export function renewAfter(lifetime: number, random: () => number): number {
+  return lifetime * (0.85 + 0.1 * random());
+}

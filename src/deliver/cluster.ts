@@ -4,12 +4,13 @@ import type { Settings } from "../config/settings.ts";
 import { METADATA_KEY, METADATA_VERSIONS, type MetadataResponse, metadataRequest } from "../kafka/metadata.ts";
 import type { Log } from "../observe/log.ts";
 import { backoffDelay } from "./backoff.ts";
-import { type Broker, ClusterLink, type Connection } from "./clusterLink.ts";
+import { type Broker, type BrokerAddress, ClusterLink, type Connection, sameAddresses } from "./clusterLink.ts";
 import { type Ask, ClusterTopics, type TopicState } from "./clusterTopics.ts";
 
 export type { TopicState } from "./clusterTopics.ts";
 
 export interface ClusterParts {
+  /** Read when they are needed: they may change. But see `Cluster.setBootstrap` for the brokers. */
   kafka: Pick<Settings["kafka"], "brokers" | "metadataRefresh" | "requestTimeout" | "autoCreateTopics">;
   log: Pick<Log, "debug" | "info" | "warn">;
   connect: (host: string, port: number) => Connection;
@@ -19,9 +20,8 @@ export interface ClusterParts {
   random: () => number;
   /** Calls back after so many ms; returns what calls it off. */
   after?: (delay: number, callback: () => void) => () => void;
-  /** Between failing brokers, and between refreshes, ms. */
-  backoff?: number;
-  backoffMax?: number;
+  /** Between failing brokers, and between refreshes. */
+  delivery?: Pick<Settings["delivery"], "backoff" | "backoffMax">;
   /** Topics that existed when an earlier run ended. */
   topicsSeen?: Iterable<string>;
 }
@@ -56,9 +56,9 @@ export class Cluster {
   #timer: { at: number; cancel: () => void } | undefined;
 
   constructor(parts: ClusterParts) {
-    this.#parts = { after: afterDelay, backoff: 100, backoffMax: 5_000, topicsSeen: [], ...parts };
-    this.#topics = new ClusterTopics(parts.kafka.autoCreateTopics, parts.topicsSeen);
-    this.#link = new ClusterLink({ ...parts, bootstrap: parts.kafka.brokers });
+    this.#parts = { after: afterDelay, delivery: { backoff: 100, backoffMax: 5_000 }, topicsSeen: [], ...parts };
+    this.#topics = new ClusterTopics(parts.kafka, parts.topicsSeen);
+    this.#link = new ClusterLink(parts.kafka.brokers, this.#parts);
     this.#refreshAt = this.#notBefore = parts.now();
   }
 
@@ -116,12 +116,37 @@ export class Cluster {
 
   /** Something contradicts the picture: asks for all of it soon. Many calls make one request. */
   refresh(why: string): void {
-    const { now, backoff, log } = this.#parts;
-    const at = Math.max(now() + GATHER, this.#lastAsked + backoff);
+    const { now, delivery, log } = this.#parts;
+    const at = Math.max(now() + GATHER, this.#lastAsked + delivery.backoff);
     if (at >= this.#refreshAt) return;
     log.debug("metadata is to be refreshed", { why });
     this.#refreshAt = at;
     this.#wakeAt(at);
+  }
+
+  /** Other brokers to begin with: they are asked soon. The same ones as before change nothing. */
+  setBootstrap(brokers: readonly BrokerAddress[]): void {
+    if (sameAddresses(brokers, this.#link.bootstrap)) return;
+    this.#link.startOver(brokers);
+    this.#again("kafka.brokers changed");
+  }
+
+  /**
+   * How to connect has changed: what is being asked is still answered, then the connection is closed, and all is asked for on
+   * a new one; what was forbidden may be allowed now. After failures too this need not wait.
+   */
+  renewConnection(why: string): void {
+    if (this.#state === "asking") this.#link.renew();
+    else this.#link.close();
+    this.#again(why);
+  }
+
+  /** Whatever stood in the way of an answer may be gone. */
+  #again(why: string): void {
+    this.#failuresInARow = Math.min(this.#failuresInARow, 1);
+    this.#notBefore = this.#parts.now();
+    this.refresh(why);
+    this.#arm();
   }
 
   #arm(): void {
@@ -205,10 +230,10 @@ export class Cluster {
   }
 
   #failed({ names }: Ask, error: Error, full: boolean): void {
-    const { now, log, backoff, backoffMax, random } = this.#parts;
+    const { now, log, delivery, random } = this.#parts;
     this.failures++;
     this.#failuresInARow++;
-    const delay = backoffDelay(this.#failuresInARow, backoff, backoffMax, random);
+    const delay = backoffDelay(this.#failuresInARow, delivery.backoff, delivery.backoffMax, random);
     const fields = { address: this.address, why: error.message, in_ms: Math.round(delay) };
     // Once per failure of the whole cluster, not per attempt: that of a broker in use is warned of where it matters.
     if (this.#failuresInARow === Math.max(1, this.#link.brokers.size)) {

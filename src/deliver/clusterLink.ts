@@ -1,5 +1,6 @@
 // The connection that metadata is asked on: one of its own, to any broker, moving on to another when it fails.
 import type { KafkaConnection } from "../kafka/connection.ts";
+import { renewAfter } from "./backoff.ts";
 
 export interface BrokerAddress {
   host: string;
@@ -11,34 +12,64 @@ export interface Broker extends BrokerAddress {
 }
 
 /** What is needed of a KafkaConnection. */
-export type Connection = Pick<KafkaConnection, "broker" | "connect" | "destroy" | "open" | "request" | "supports">;
+export type Connection = Pick<
+  KafkaConnection,
+  "broker" | "connect" | "destroy" | "open" | "request" | "sessionEndsAt" | "supports"
+>;
 
 interface Link {
   address: BrokerAddress;
   connection: Connection;
+  /** When another is to take its place, on the clock of `now`: its login ends soon, or it is not wanted any more. */
+  renewAt: number;
 }
 
 export interface ClusterLinkParts {
-  /** Asked first, and later when no broker that the cluster named can be reached. */
-  bootstrap: readonly BrokerAddress[];
   connect: (host: string, port: number) => Connection;
+  /** Milliseconds, monotonic. */
+  now: () => number;
+  /** In [0, 1). */
   random: () => number;
+  /** Calls back after so many ms; returns what calls it off. */
+  after: (delay: number, callback: () => void) => () => void;
 }
+
+/** Whom not to ask, if anybody else can be asked; undefined: one that has no id. */
+export interface Another {
+  notFrom: number | undefined;
+}
+
+/**
+ * So many brokers that the cluster named may fail in a row before the bootstrap list has a turn: should all have moved, and
+ * what is at their old addresses say nothing, each of them costs a connect timeout.
+ */
+const NAMED_IN_A_ROW = 3;
+/** One that hangs is left for another after these ms; longer with each failure, for all may be slow. */
+const CONNECT_PATIENCE = 3_000;
 
 export class ClusterLink {
   readonly #parts: ClusterLinkParts;
+  #bootstrap: readonly BrokerAddress[];
   #brokers = new Map<number, Broker>();
   #link: Link | undefined;
   /** Addresses that failed since the last success. */
   readonly #tried = new Set<string>();
+  /** The brokers that the cluster named are asked last: the bootstrap list may be of another cluster. */
+  #startOver = false;
 
-  constructor(parts: ClusterLinkParts) {
+  /** `bootstrap`: asked first, and later when brokers that the cluster named cannot be reached. At least one. */
+  constructor(bootstrap: readonly BrokerAddress[], parts: ClusterLinkParts) {
+    this.#bootstrap = bootstrap;
     this.#parts = parts;
   }
 
   /** The brokers that the cluster named last, by id. */
   get brokers(): ReadonlyMap<number, Broker> {
     return this.#brokers;
+  }
+
+  get bootstrap(): readonly BrokerAddress[] {
+    return this.#bootstrap;
   }
 
   /** host:port of the connection in use. */
@@ -52,23 +83,28 @@ export class ClusterLink {
   }
 
   /**
-   * The connection in use, or a new one. With `confirm`, one to another broker than that, if there is any.
+   * The connection in use, or a new one. With `another`, one to another broker than that, if there is any.
    * Rejects with a KafkaFailure; the next call then tries another address.
    */
-  async open(confirm?: { notFrom: number | undefined }): Promise<Connection> {
+  async open(another?: Another): Promise<Connection> {
     const link = this.#link;
-    if (link?.connection.open && !(confirm && this.#isFrom(link.address, confirm.notFrom))) return link.connection;
+    const good = link?.connection.open && this.#parts.now() < link.renewAt;
+    if (good && !(another && this.#isFrom(link.address, another.notFrom))) return link.connection;
     this.close();
-    const address = this.#choose(confirm);
+    const address = this.#choose(another);
     const connection = this.#parts.connect(address.host, address.port);
-    this.#link = { address, connection };
-    await connection.connect();
+    const opened = { address, connection, renewAt: Number.POSITIVE_INFINITY };
+    this.#link = opened;
+    await this.#connect(connection);
+    const lifetime = connection.sessionEndsAt - Date.now();
+    opened.renewAt = Math.min(opened.renewAt, this.#parts.now() + renewAfter(lifetime, this.#parts.random));
     return connection;
   }
 
   /** The answer on the connection in use was good; these are the brokers now. */
   succeeded(brokers: readonly Broker[]): void {
     this.#tried.clear();
+    this.#startOver = false;
     this.#brokers = new Map(brokers.map((broker) => [broker.id, broker]));
   }
 
@@ -78,17 +114,51 @@ export class ClusterLink {
     this.close();
   }
 
+  /** The next open() makes another connection. What is being asked on this one is still answered. */
+  renew(): void {
+    if (this.#link !== undefined) this.#link.renewAt = Number.NEGATIVE_INFINITY;
+  }
+
+  /** The next open() asks the bootstrap list again: this one, from now on. */
+  startOver(bootstrap = this.#bootstrap): void {
+    this.#bootstrap = bootstrap;
+    this.#startOver = true;
+    this.#tried.clear();
+    this.renew();
+  }
+
   close(): void {
     this.#link?.connection.destroy();
     this.#link = undefined;
   }
 
-  #choose(confirm: { notFrom: number | undefined } | undefined): BrokerAddress {
-    const known = shuffled([...this.#brokers.values()], this.#parts.random);
-    const names = new Set(known.map(nameOf));
-    const others = shuffled([...this.#parts.bootstrap], this.#parts.random).filter((each) => !names.has(nameOf(each)));
-    const wanted = confirm ? known.filter((each) => !this.#isFrom(each, confirm.notFrom)) : known;
-    const candidates = [...wanted, ...known.filter((each) => !wanted.includes(each)), ...others];
+  async #connect(connection: Connection): Promise<void> {
+    const alone = this.#bootstrap.length + this.#brokers.size === 1;
+    const patience = alone ? Number.POSITIVE_INFINITY : CONNECT_PATIENCE * 2 ** this.#tried.size;
+    let late = false;
+    const giveUp = () => {
+      late = true;
+      connection.destroy();
+    };
+    const cancel = Number.isFinite(patience) ? this.#parts.after(patience, giveUp) : undefined;
+    try {
+      await connection.connect();
+    } catch (error) {
+      throw late ? new Error(`connecting to ${connection.broker} took over ${patience} ms: is it well?`) : error;
+    } finally {
+      cancel?.();
+    }
+  }
+
+  #choose(another: Another | undefined): BrokerAddress {
+    const { random } = this.#parts;
+    const named = shuffled([...this.#brokers.values()], random);
+    const wanted = another ? named.filter((each) => !this.#isFrom(each, another.notFrom)) : named;
+    const rest = named.filter((each) => !wanted.includes(each));
+    const names = new Set(named.map(nameOf));
+    const others = shuffled([...this.#bootstrap], random).filter((each) => !names.has(nameOf(each)));
+    const othersFirst = this.#startOver || this.#tried.size % (NAMED_IN_A_ROW + 1) === NAMED_IN_A_ROW;
+    const candidates = othersFirst ? [...others, ...wanted, ...rest] : [...wanted, ...rest, ...others];
     const fresh = candidates.find((each) => !this.#tried.has(nameOf(each)));
     if (fresh !== undefined) return fresh;
     this.#tried.clear();
@@ -108,6 +178,11 @@ export class ClusterLink {
 
 function nameOf({ host, port }: BrokerAddress): string {
   return `${host}:${port}`;
+}
+
+/** The same addresses, in any order? */
+export function sameAddresses(a: readonly BrokerAddress[], b: readonly BrokerAddress[]): boolean {
+  return a.map(nameOf).sort().join() === b.map(nameOf).sort().join();
 }
 
 function shuffled<T>(items: T[], random: () => number): T[] {

@@ -1,6 +1,8 @@
 // What the cluster has said of the topics that are wanted, and which of them to ask for when. Knows no sockets or timers.
+import type { Settings } from "../config/settings.ts";
 import { ErrorCode } from "../kafka/errors.ts";
 import type { MetadataTopic } from "../kafka/metadata.ts";
+import type { Another } from "./clusterLink.ts";
 
 export interface TopicPartition {
   id: number;
@@ -28,8 +30,8 @@ export interface AnswerSource {
 
 export interface Ask {
   names: string[];
-  /** The answer counts double if it comes from another broker than this one (undefined: than one that has no id). */
-  confirm?: { notFrom: number | undefined };
+  /** The answer counts double if it comes from another broker than this one. */
+  confirm?: Another;
 }
 
 interface Entry {
@@ -63,13 +65,13 @@ const CREATION_GRACE = 10_000;
 
 export class ClusterTopics {
   readonly #entries = new Map<string, Entry>();
-  readonly #autoCreate: boolean;
+  readonly #kafka: Pick<Settings["kafka"], "autoCreateTopics">;
   /** Of an earlier run; each is taken out when it is wanted in this one. */
   readonly #seenBefore: Set<string>;
 
   /** `seen`: the topics that an earlier run saw. */
-  constructor(autoCreate: boolean, seen: Iterable<string> = []) {
-    this.#autoCreate = autoCreate;
+  constructor(kafka: Pick<Settings["kafka"], "autoCreateTopics">, seen: Iterable<string> = []) {
+    this.#kafka = kafka;
     this.#seenBefore = new Set(seen);
   }
 
@@ -145,7 +147,7 @@ export class ClusterTopics {
       if (entry === undefined) continue;
       const before = entry.state;
       entry.firstAnswered ??= now;
-      const next = learn(entry, answers.get(name), source, now, this.#autoCreate);
+      const next = learn(entry, answers.get(name), source, now, this.#kafka.autoCreateTopics);
       // A refresh that was wanted while the answer was under way still is: the answer may be older than the reason.
       entry.due = Math.min(entry.due, next);
       if (entry.state !== before) changed.add(name);

@@ -49,12 +49,16 @@ interface Asked {
 }
 
 /** A cluster of brokers at b1:1, b2:2 … that answers from `topics` (name → leaders, or an error code). */
-function fakeCluster(options: { random?: number } = {}) {
+function fakeCluster(options: { random?: number; session?: number; bootstrap?: string[] } = {}) {
   const time = manualTime();
   const asked: Asked[] = [];
   const dialled: string[] = [];
   const down = new Set<string>();
+  const hanging = new Set<string>();
   const silent = new Set<string>();
+  let held: PromiseWithResolvers<void> | undefined;
+  /** Holds answers back, and lets them go. */
+  const answer = { hold: () => void (held = Promise.withResolvers()), go: () => held?.resolve() };
   const topics = new Map<string, number[] | number>();
   let live = Array.from({ length: 3 }, (_, n) => ({ id: n + 1, host: `b${n + 1}`, port: n + 1 }));
   let open = 0;
@@ -69,9 +73,11 @@ function fakeCluster(options: { random?: number } = {}) {
         return state === "open" && !down.has(to);
       },
       supports: () => true,
+      sessionEndsAt: options.session === undefined ? Number.POSITIVE_INFINITY : Date.now() + options.session,
       async connect() {
         dialled.push(to);
         if (down.has(to)) throw new Error(`cannot connect to ${to}`);
+        if (hanging.has(to)) await new Promise((_, reject) => (cut = () => reject(new Error("given up"))));
         state = "open";
         open++;
       },
@@ -84,6 +90,7 @@ function fakeCluster(options: { random?: number } = {}) {
         const names = namesIn(Buffer.concat(request.parts()));
         asked.push({ to, topics: names, at: time.now() });
         if (down.has(to)) throw new Error(`${to} closed the connection`);
+        await held?.promise;
         if (silent.has(to)) await new Promise((_, reject) => (cut = () => reject(new Error("given up"))));
         const response: MetadataResponse = {
           brokers: live,
@@ -105,7 +112,10 @@ function fakeCluster(options: { random?: number } = {}) {
   const warnings: string[] = [];
   const log = { debug: () => {}, info: () => {}, warn: (message: string) => void warnings.push(message) };
   const kafka = {
-    brokers: [{ host: "boot", port: 9 }],
+    brokers: (options.bootstrap ?? ["boot:9"]).map((each) => {
+      const [host = "", port] = each.split(":");
+      return { host, port: Number(port) };
+    }),
     metadataRefresh: 300_000,
     requestTimeout: 30_000,
     autoCreateTopics: false,
@@ -114,7 +124,7 @@ function fakeCluster(options: { random?: number } = {}) {
   const changes: string[][] = [];
   cluster.onChange = (names) => void changes.push([...names].sort());
   return {
-    ...{ cluster, time, asked, dialled, down, silent, topics, changes, warnings },
+    ...{ cluster, kafka, time, asked, dialled, down, hanging, silent, topics, changes, warnings, answer },
     get open() {
       return open;
     },
@@ -351,4 +361,140 @@ describe("a topic seen before that is gone", () => {
     await time.pass(300_000);
     expect(cluster.topic("t").kind).toBe("known");
   });
+});
+
+describe("when the settings change", () => {
+  test("another bootstrap list is asked soon, and before the brokers of before", async () => {
+    const { cluster, time, asked, dialled, setBrokers } = fakeCluster();
+    cluster.start();
+    await time.pass(10);
+    setBrokers([{ id: 1, host: "other", port: 1 }]);
+    cluster.setBootstrap([{ host: "boot", port: 8 }]);
+    await time.pass(1_000);
+    expect(dialled).toEqual(["boot:9", "boot:8"]);
+    expect(asked.at(-1)?.to).toBe("boot:8");
+    expect(cluster.brokers()).toEqual([{ id: 1, host: "other", port: 1 }]);
+  });
+
+  test("the same bootstrap list in another order changes nothing", async () => {
+    const { cluster, time, dialled } = fakeCluster();
+    cluster.start();
+    await time.pass(10);
+    cluster.setBootstrap([{ host: "boot", port: 9 }]);
+    await time.pass(1_000);
+    expect(dialled).toEqual(["boot:9"]);
+  });
+
+  test("where nobody of a new bootstrap list answers, the brokers of before are asked", async () => {
+    const { cluster, time, down, dialled } = fakeCluster();
+    cluster.start();
+    await time.pass(10);
+    down.add("nowhere:1").add("nowhere:2");
+    cluster.setBootstrap([
+      { host: "nowhere", port: 1 },
+      { host: "nowhere", port: 2 },
+    ]);
+    await time.pass(10_000);
+    expect(dialled.slice(1, 3).toSorted()).toEqual(["nowhere:1", "nowhere:2"]);
+    expect(cluster.failing).toBe(false);
+    expect(cluster.address).toStartWith("b");
+  });
+
+  test("a new bootstrap list does not wait for the backoff of the old one", async () => {
+    const { cluster, time, down, dialled } = fakeCluster();
+    down.add("boot:9");
+    cluster.start();
+    await time.pass(60_000);
+    expect(cluster.failing).toBe(true);
+    cluster.setBootstrap([{ host: "boot", port: 8 }]);
+    await time.pass(300);
+    expect(dialled.at(-1)).toBe("boot:8");
+    expect(cluster.failing).toBe(false);
+  });
+
+  test("an idle connection is closed, and all is asked for on a new one", async () => {
+    const fake = fakeCluster();
+    const { cluster, time, asked, dialled, topics } = fake;
+    topics.set("t", [1]);
+    cluster.want("t");
+    cluster.start();
+    await time.pass(1_000);
+    cluster.renewConnection("the password changed");
+    expect(fake.open).toBe(0);
+    await time.pass(1_000);
+    expect(dialled).toHaveLength(2);
+    expect(asked.at(-1)?.topics).toEqual(["t"]);
+    expect(fake.open).toBe(1);
+  });
+
+  test("a connection that is asked on is closed after its answer", async () => {
+    const fake = fakeCluster();
+    const { cluster, time, asked, dialled, answer } = fake;
+    cluster.start();
+    answer.hold();
+    await time.pass(10);
+    expect(asked).toHaveLength(1);
+    cluster.renewConnection("the password changed");
+    await time.pass(1_000);
+    expect(fake.open).toBe(1);
+    expect(cluster.brokers()).toHaveLength(0);
+    answer.go();
+    await time.pass(1_000);
+    expect(cluster.brokers()).toHaveLength(3);
+    expect(dialled).toHaveLength(2);
+    expect(fake.open).toBe(1);
+  });
+
+  test("what was captured of the settings is nothing: they are read when needed", async () => {
+    const { cluster, time, asked, kafka, topics } = fakeCluster();
+    topics.set("t", [1]);
+    cluster.start();
+    cluster.want("t");
+    await time.pass(10);
+    kafka.metadataRefresh = 10_000;
+    kafka.autoCreateTopics = true;
+    cluster.refresh("test");
+    await time.pass(60_000);
+    expect(asked.length).toBeGreaterThan(5);
+    cluster.want("new");
+    await time.pass(9_000);
+    expect(cluster.topic("new").kind).toBe("unknown");
+  });
+});
+
+test("a login that ends soon is renewed by a new connection before it is asked again", async () => {
+  const { cluster, time, asked, dialled } = fakeCluster({ session: 60_000 });
+  cluster.start();
+  await time.pass(10);
+  cluster.refresh("early");
+  await time.pass(50_000);
+  expect(asked).toHaveLength(2);
+  expect(dialled).toHaveLength(1);
+  await time.pass(4_000);
+  cluster.refresh("late");
+  await time.pass(1_000);
+  expect(asked).toHaveLength(3);
+  expect(dialled).toHaveLength(2);
+});
+
+test("brokers that have all moved are found by the bootstrap list, however many of the old ones hang", async () => {
+  const { cluster, time, dialled, hanging, setBrokers } = fakeCluster();
+  const thirty = (host: string) => Array.from({ length: 30 }, (_, id) => ({ id, host: `${host}${id}`, port: 1 }));
+  setBrokers(thirty("old"));
+  cluster.start();
+  await time.pass(10);
+  setBrokers(thirty("new"));
+  for (const { host, port } of thirty("old")) hanging.add(`${host}:${port}`);
+  cluster.renewConnection("test");
+  await time.pass(60_000);
+  expect(cluster.broker(7)?.host).toBe("new7");
+  expect(dialled.length).toBeLessThanOrEqual(5);
+});
+
+test("one that hangs while connecting is left for another after 3 s", async () => {
+  const { cluster, time, asked, hanging } = fakeCluster({ bootstrap: ["one:1", "two:1"] });
+  hanging.add("one:1");
+  cluster.start();
+  await time.pass(4_000);
+  expect(asked.map(({ to }) => to)).toEqual(["two:1"]);
 });

@@ -25,7 +25,7 @@ async function start(options: DevBrokerOptions, kafka: { autoCreateTopics?: bool
       new KafkaConnection({ host, port, clientId: "test", connectTimeout: 5_000, requestTimeout: 5_000, log }),
     now: () => performance.now(),
     random: Math.random,
-    backoff: 5,
+    delivery: { backoff: 5, backoffMax: 5_000 },
   });
   stops.push(
     () => broker.stop(),
