@@ -1,5 +1,10 @@
 // Reads a topic back from a broker, record by record: the witness of what bruce delivered.
-import { type DecodedRecord, type RecordBatchHeader, readRecordBatch } from "../../src/kafka/recordBatchReader.ts";
+import {
+  type DecodedRecord,
+  type RecordBatchHeader,
+  readRecordBatch,
+  readRecordBatchHeader,
+} from "../../src/kafka/recordBatchReader.ts";
 import { fetchRecords, listOffset, metadata } from "./kafkaRequests.ts";
 import { type Address, askKafka, connectKafka, type KafkaSocket, parseAddress } from "./kafkaSocket.ts";
 
@@ -22,18 +27,45 @@ export async function readBack(
   topic: string,
   onRecord: (record: ReadRecord) => void,
 ): Promise<number> {
-  const connections = new Map<number, KafkaSocket>();
   let records = 0;
+  await readBackBatches(bootstrap, topic, ({ partition, bytes, at, from, to }) => {
+    const batch = readRecordBatch(bytes, at);
+    for (const record of batch.records) {
+      if (record.offset < from || record.offset >= to) continue;
+      records += 1;
+      onRecord({ ...record, partition, batch });
+    }
+  });
+  return records;
+}
+
+/** A batch as it lies in a response. */
+export interface ReadBatch {
+  partition: number;
+  bytes: Buffer;
+  /** Where it begins. */
+  at: number;
+  /** Offsets that count: a response begins with the whole batch that holds the offset asked for, and may end behind the end. */
+  from: number;
+  to: number;
+}
+
+/** The same, batch by batch, for whoever reads more than fits in memory as records; control batches are left out. */
+export async function readBackBatches(
+  bootstrap: string,
+  topic: string,
+  onBatch: (batch: ReadBatch) => void,
+): Promise<void> {
+  const connections = new Map<number, KafkaSocket>();
   try {
     for (const { partition, leader, address } of await leadersOf(bootstrap, topic)) {
       const connection = connections.get(leader) ?? (await connectKafka(address));
       connections.set(leader, connection);
-      records += await readPartition(connection, topic, partition, onRecord);
+      await readPartition(connection, topic, partition, onBatch);
     }
   } finally {
     for (const connection of connections.values()) connection.close();
   }
-  return records;
 }
 
 async function leadersOf(
@@ -55,27 +87,20 @@ async function readPartition(
   connection: KafkaSocket,
   topic: string,
   partition: number,
-  onRecord: (record: ReadRecord) => void,
-): Promise<number> {
+  onBatch: (batch: ReadBatch) => void,
+): Promise<void> {
   const first = Number(await connection.ask(listOffset(topic, partition, "first")));
-  const end = Number(await connection.ask(listOffset(topic, partition, "end")));
-  let next = first;
-  let records = 0;
-  while (next < end) {
-    const bytes = await connection.ask(fetchRecords(topic, partition, BigInt(next), fetchSize));
-    for (let at = 0; hasWholeBatch(bytes, at) && next < end; ) {
-      const batch = readRecordBatch(bytes, at);
+  const to = Number(await connection.ask(listOffset(topic, partition, "end")));
+  let from = first;
+  while (from < to) {
+    const bytes = await connection.ask(fetchRecords(topic, partition, BigInt(from), fetchSize));
+    for (let at = 0; hasWholeBatch(bytes, at) && from < to; ) {
+      const batch = readRecordBatchHeader(bytes, at);
+      if (!batch.control) onBatch({ partition, bytes, at, from, to });
       at += batch.size;
-      for (const record of batch.control ? [] : batch.records) {
-        // A response begins with the whole batch that holds the offset asked for.
-        if (record.offset < next || record.offset >= end) continue;
-        records += 1;
-        onRecord({ ...record, partition, batch });
-      }
-      next = batch.baseOffset + batch.lastOffsetDelta + 1;
+      from = batch.baseOffset + batch.lastOffsetDelta + 1;
     }
   }
-  return records;
 }
 
 /** A response may end in the middle of a batch. */
