@@ -62,6 +62,11 @@ export interface Pipeline {
    * FlushWatch), or after `patience` ms.
    */
   flush(patience: number): Promise<void>;
+  /**
+   * To be called when `settings` was changed in place: each topic gets its own anew, and they hold for all that was not sent
+   * yet. What is in a batch keeps the partition it was given.
+   */
+  topicSettingsChanged(): void;
   /** See `Router.dropOldest`. */
   dropOldest(bytes: number): number;
   /**
@@ -147,7 +152,7 @@ export function startPipeline({
     ...hold,
   });
   if (held !== undefined) held.reasonOf = (name, partition) => topics.get(name)?.whyApart(partition);
-  watchTopics({ cluster, dispatcher, topic: (name) => topics.get(name), drainWaiting, log });
+  const watch = watchTopics({ cluster, dispatcher, topic: (name) => topics.get(name), drainWaiting, log });
   const topic = (name: string) => topics.find(Buffer.from(name, "latin1"), 0, name.length);
   if (held !== undefined) restoreHeld({ held, topic, log });
   if (restored !== undefined && journal !== undefined) {
@@ -172,6 +177,14 @@ export function startPipeline({
       while (queue.unsettled > 0 && now() < end && !watch.over) {
         for (const topic of topics.values()) topic.hurry();
         await Bun.sleep(FLUSH_STEP);
+      }
+    },
+    topicSettingsChanged() {
+      for (const topic of topics.values()) {
+        const changed = topicSettings(settings, topic.name);
+        if (Bun.deepEquals(changed, topic.settings)) continue;
+        topic.settings = changed;
+        watch.settingsChanged(topic);
       }
     },
     dropOldest: (bytes) => router.dropOldest(bytes),

@@ -18,8 +18,17 @@ export interface TopicWatchParts {
 
 const UNCLEAR = "Kafka does not say which partitions the topic has: can the brokers make it?";
 
+/** What else can make a topic change its standing. */
+export interface TopicWatch {
+  /**
+   * To be called after `topic.settings` was replaced. The new ones hold for all that was not sent yet: a held topic may have to
+   * be given up, or a refused one be held; open batches are sent as the new limits may want it.
+   */
+  settingsChanged(topic: Topic): void;
+}
+
 /** Takes over each answer of the cluster. */
-export function watchTopics(parts: TopicWatchParts): void {
+export function watchTopics(parts: TopicWatchParts): TopicWatch {
   const { cluster, dispatcher, topic: find } = parts;
   cluster.onChange = (names) => {
     const changed: Topic[] = [];
@@ -30,6 +39,14 @@ export function watchTopics(parts: TopicWatchParts): void {
       changed.push(topic);
     }
     dispatcher.clusterChanged(changed);
+  };
+  return {
+    settingsChanged(topic) {
+      follow(topic, cluster.topic(topic.name), parts);
+      // The deadlines of open batches are those of the settings before.
+      topic.hurry();
+      dispatcher.topicChanged(topic);
+    },
   };
 }
 
@@ -47,6 +64,7 @@ function follow(topic: Topic, state: TopicState, parts: TopicWatchParts): void {
       topic.setStanding({ kind: "live" });
       break;
     case "unclear":
+      if (before.kind === "held" && before.reason === UNCLEAR) return;
       log.warn("a topic is held", { topic: topic.name, why: UNCLEAR, error: errorOf(state.errorCode).name });
       topic.setStanding({ kind: "held", by: "metadata", reason: UNCLEAR });
       return;
@@ -63,9 +81,10 @@ function follow(topic: Topic, state: TopicState, parts: TopicWatchParts): void {
         topic.setStanding({ kind: "held", by: "metadata", reason });
         return;
       }
-      if (before.kind === "refused") return;
+      const discard = unknown ? "unknown_topic" : "unauthorized_topic";
+      if (before.kind === "refused" && before.discard === discard) return;
       log.warn("messages of a topic are discarded, as its settings say", { topic: topic.name, why: reason });
-      refuse(topic, unknown ? "unknown_topic" : "unauthorized_topic", dispatcher);
+      refuse(topic, discard, dispatcher);
       break;
     }
     case "invalid":
