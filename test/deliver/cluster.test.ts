@@ -58,7 +58,12 @@ function fakeCluster(options: { random?: number; session?: number; bootstrap?: s
   const silent = new Set<string>();
   let held: PromiseWithResolvers<void> | undefined;
   /** Holds answers back, and lets them go. */
-  const answer = { hold: () => void (held = Promise.withResolvers()), go: () => held?.resolve() };
+  const answer = {
+    hold() {
+      held = Promise.withResolvers();
+    },
+    go: () => held?.resolve(),
+  };
   const topics = new Map<string, number[] | number>();
   let live = Array.from({ length: 3 }, (_, n) => ({ id: n + 1, host: `b${n + 1}`, port: n + 1 }));
   let open = 0;
