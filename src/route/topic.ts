@@ -21,6 +21,8 @@ export class Partition {
   readonly id: number;
   /** Node id of the broker that leads it, -1 for none. */
   leader: number;
+  /** Which brokers have a copy of it, as `TopicPartition.replicas` says; "" while that is not known. */
+  replicas = "";
   /** Batches that can go nowhere else. */
   readonly keyed: BatchQueue;
   /** Frames that can go nowhere else, while it cannot be reached, or behind such; made when that happens first. */
@@ -87,11 +89,12 @@ export class Topic {
   }
 
   /** Takes over what Kafka says of its partitions. `leaders` in ascending id order. */
-  setPartitions(leaders: readonly { id: number; leader: number }[]): void {
+  setPartitions(leaders: readonly { id: number; leader: number; replicas?: string | undefined }[]): void {
     for (const partition of this.#known.values()) partition.leader = -1;
-    this.partitions = leaders.map(({ id, leader }) => {
+    this.partitions = leaders.map(({ id, leader, replicas = "" }) => {
       const partition = this.ensurePartition(id);
       partition.leader = leader;
+      partition.replicas = replicas;
       return partition;
     });
     this.#placeMemory();
