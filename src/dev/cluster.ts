@@ -15,6 +15,8 @@ export interface Partition {
   /** The node that was made its leader, -1: none. */
   leader: number;
   leaderEpoch: number;
+  /** The nodes that Metadata says have a copy; left out: the leader alone. */
+  replicas?: number[];
   log: PartitionLog;
 }
 
@@ -107,6 +109,12 @@ export class Cluster {
     if (partition === undefined) throw new Error(`there is no partition ${id} of a topic "${topic}"`);
     partition.leader = leader;
     partition.leaderEpoch += 1;
+  }
+
+  setReplicas(topic: string, id: number, replicas: number[]): void {
+    const partition = this.partition(topic, id);
+    if (partition === undefined) throw new Error(`there is no partition ${id} of a topic "${topic}"`);
+    partition.replicas = replicas;
   }
 
   /** Producer ids begin at 1000, so that they are not taken for counts in a test that fails. */

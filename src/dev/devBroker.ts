@@ -55,6 +55,8 @@ export interface DevBroker {
   deleteTopic(name: string): void;
   /** Moves a partition, records and all, to another node; -1: no leader. */
   setLeader(topic: string, partition: number, nodeId: number): void;
+  /** Metadata names these nodes as those that have a copy. There is one log all the same. */
+  setReplicas(topic: string, partition: number, nodeIds: number[]): void;
   /** As after producer.id.expiration.ms: sequences of producers seen before mean nothing any more. */
   forgetProducers(): void;
   topics(): TopicDescription[];
@@ -112,6 +114,7 @@ export async function startDevBroker(options: DevBrokerOptions = {}): Promise<De
     },
     deleteTopic: (name) => cluster.deleteTopic(name),
     setLeader: (topic, partition, nodeId) => cluster.setLeader(topic, partition, nodeId),
+    setReplicas: (topic, partition, nodeIds) => cluster.setReplicas(topic, partition, nodeIds),
     forgetProducers: () => {
       for (const { log } of allPartitions(cluster)) log.producers.forgetAll();
     },

@@ -23,6 +23,8 @@ export interface MetadataPartition {
   leader: number;
   /** -1 when the version has none. */
   leaderEpoch: number;
+  /** Ids of the brokers that have a copy, in the order of the answer. */
+  replicas?: number[];
 }
 
 export interface MetadataTopic {
@@ -101,8 +103,9 @@ function decodeMetadataResponse(body: Buffer, version: MetadataVersion): Metadat
   const partition = (): MetadataPartition => {
     const [errorCode, id, leader] = [decoder.int16(), decoder.int32(), decoder.int32()];
     const leaderEpoch = version >= 7 ? decoder.int32() : -1;
-    for (const _replicas of ["all", "in sync", "offline"]) decoder.skipArray(4);
-    return { errorCode, id, leader, leaderEpoch };
+    const replicas = decoder.array(4, () => decoder.int32());
+    for (const _replicas of ["in sync", "offline"]) decoder.skipArray(4);
+    return { errorCode, id, leader, leaderEpoch, replicas };
   };
   const topics = decoder.array(9, () => {
     const errorCode = decoder.int16();

@@ -111,8 +111,8 @@ describe("answers are read as Kafka writes them", () => {
           errorCode: 0,
           name: "clicks",
           partitions: [
-            { errorCode: 0, id: 1, leader: 2, leaderEpoch: epochs[0] as number },
-            { errorCode: 5, id: 0, leader: -1, leaderEpoch: epochs[1] as number },
+            { errorCode: 0, id: 1, leader: 2, leaderEpoch: epochs[0] as number, replicas: [2, 1] },
+            { errorCode: 5, id: 0, leader: -1, leaderEpoch: epochs[1] as number, replicas: [1] },
           ],
         },
         { errorCode: 3, name: "nope", partitions: [] },

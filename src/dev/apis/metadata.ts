@@ -69,8 +69,8 @@ function writeTopic(name: string, allowAutoCreation: boolean, context: ApiContex
       .int32(partition.id)
       .int32(leader);
     if (version >= 7) out.int32(partition.leaderEpoch);
-    const replicas = partition.leader === -1 ? [] : [partition.leader];
-    const inSync = leader === -1 ? [] : [leader];
+    const replicas = partition.replicas ?? (partition.leader === -1 ? [] : [partition.leader]);
+    const inSync = leader === -1 ? [] : (partition.replicas ?? [leader]);
     for (const nodes of [replicas, inSync]) out.array(nodes, (node) => out.int32(node));
     if (version >= 5) out.array(leader === -1 ? replicas : [], (node) => out.int32(node));
   });
