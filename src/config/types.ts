@@ -43,6 +43,8 @@ export interface SaslSettings {
   tokenUrl?: string;
   clientId?: string;
   clientSecret?: string;
+  clientSecretFile?: string;
+  scope?: string;
 }
 
 export interface KafkaSettings {

@@ -2,14 +2,23 @@
 // nothing is sent again while an old copy may still be on its way.
 import type { Socket } from "node:net";
 import type { ConnectionOptions as TlsOptions } from "node:tls";
-import createSocketFactory from "kafkajs/src/network/socketFactory.js";
 import type { Log } from "../observe/log.ts";
-import { closedHint, connectFailure, handshakeFailure, KafkaFailure, tlsFailure } from "./connectionFailure.ts";
-import { type ApiVersions, type SaslOptions, shakeHands, speaks } from "./connectionHandshake.ts";
+import {
+  closedHint,
+  connectFailure,
+  handshakeFailure,
+  isTlsError,
+  KafkaFailure,
+  type SocketError,
+  tlsFailure,
+} from "./connectionFailure.ts";
+import { type ApiVersions, shakeHands, speaks } from "./connectionHandshake.ts";
 import { Pipeline } from "./connectionPipeline.ts";
 import type { KafkaRequest } from "./connectionRequest.ts";
+import { openSocket } from "./connectionSocket.ts";
 import { ConnectionWriter } from "./connectionWriter.ts";
 import { ResponseReader } from "./guards.ts";
+import type { SaslOptions } from "./login.ts";
 
 export { KafkaFailure } from "./connectionFailure.ts";
 export type { KafkaRequest } from "./connectionRequest.ts";
@@ -23,13 +32,11 @@ export interface KafkaConnectionOptions {
   /** From handing a request to the socket to its answer, ms. */
   requestTimeout: number;
   log: Pick<Log, "debug">;
-  ssl?: TlsOptions;
-  sasl?: SaslOptions;
+  ssl?: TlsOptions | undefined;
+  sasl?: SaslOptions | undefined;
 }
 
 type State = "new" | "connecting" | "open" | "closed";
-
-const openSocket = createSocketFactory();
 
 export class KafkaConnection {
   /** host:port */
@@ -139,7 +146,8 @@ export class KafkaConnection {
         standing = true;
         resolve();
       };
-      const socket = openSocket({ host, port, ssl: ssl ?? null, onConnect });
+      const onUntrusted = (error: SocketError) => this.#end(tlsFailure(this.broker, error));
+      const socket = openSocket({ host, port, ssl, onConnect, onUntrusted });
       this.#socket = socket;
       this.#writer = new ConnectionWriter(socket);
       const reader = new ResponseReader({
@@ -154,10 +162,10 @@ export class KafkaConnection {
       const closed = () => this.#end(standing || !ssl ? this.#closedByBroker() : tlsFailure(this.broker));
       socket.on("end", closed);
       socket.on("close", closed);
-      socket.on("error", (error: Error & { code?: string }) => {
+      socket.on("error", (error: SocketError) => {
         if (!standing) return this.#end(connectFailure(this.broker, error, ssl !== undefined));
-        const hint = closedHint(this.#pipeline.expected()?.request.name, this.#pipeline.everAnswered);
-        this.#end(this.#cut(`the connection to ${this.broker} broke (${error.code ?? error.message})${hint}`));
+        if (this.#state === "connecting" && isTlsError(error)) return this.#end(tlsFailure(this.broker, error));
+        this.#end(this.#cut(`the connection to ${this.broker} broke (${error.code ?? error.message})`));
       });
     });
   }
@@ -186,11 +194,14 @@ export class KafkaConnection {
   #closedByBroker(): KafkaFailure {
     const during = this.#pipeline.expected()?.request.name;
     const when = during === undefined ? "" : ` during ${during}`;
-    return this.#cut(`${this.broker} closed the connection${when}${closedHint(during, this.#pipeline.everAnswered)}`);
+    return this.#cut(`${this.broker} closed the connection${when}`);
   }
 
+  /** `message` with what usually is the reason. */
   #cut(message: string): KafkaFailure {
-    return this.#failure(this.#state === "connecting" ? "connect" : "closed", message);
+    const during = this.#pipeline.expected()?.request.name;
+    const hint = closedHint(during, this.#pipeline.everAnswered, this.#options.ssl !== undefined);
+    return this.#failure(this.#state === "connecting" ? "connect" : "closed", message + hint);
   }
 
   #failure(kind: KafkaFailure["kind"], message: string): KafkaFailure {

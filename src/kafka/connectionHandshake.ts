@@ -5,14 +5,15 @@ import Broker from "kafkajs/src/broker/index.js";
 import SASLAuthenticator from "kafkajs/src/broker/saslAuthenticator/index.js";
 import { KafkaFailure } from "./connectionFailure.ts";
 import { INIT_PRODUCER_ID_KEY, INIT_PRODUCER_ID_VERSIONS } from "./initProducerId.ts";
+import type { SaslOptions } from "./login.ts";
 import { METADATA_KEY, METADATA_VERSIONS } from "./metadata.ts";
 import { PRODUCE } from "./produce.ts";
 
 /** The range of versions that a broker speaks, by API key. */
 export type ApiVersions = Readonly<Record<number, { minVersion: number; maxVersion: number }>>;
 
-/** Options of kafkajs: mechanism plain, scram-sha-256, scram-sha-512, oauthbearer, and what each needs. */
-export type SaslOptions = KafkajsSasl;
+const SASL_HANDSHAKE = 17;
+const SASL_AUTHENTICATE = 36;
 
 export interface HandshakeCarrier {
   host: string;
@@ -34,8 +35,7 @@ export interface Handshake {
 export async function shakeHands(carrier: HandshakeCarrier): Promise<Handshake> {
   const broker = `${carrier.host}:${carrier.port}`;
   const logger = quietLogger(carrier);
-  // A copy: kafkajs writes into it.
-  const sasl = carrier.sasl === undefined ? null : { ...carrier.sasl };
+  const sasl = carrier.sasl === undefined ? null : forKafkajs(carrier.sasl);
   let versions: KafkajsVersions = {};
   let saslAuthenticate: boolean | null = null;
   let sessionLifetime = 0;
@@ -47,7 +47,9 @@ export async function shakeHands(carrier: HandshakeCarrier): Promise<Handshake> 
     async send({ request, response }) {
       const { buffer } = await request.encode();
       const body = await carrier.exchange(request.apiKey, request.apiVersion, request.apiName, buffer);
-      return response.parse(await response.decode(body));
+      const answer = await response.decode(body);
+      if (sasl !== null) checkLogin(broker, sasl.mechanism, request.apiKey, answer as SaslAnswer);
+      return response.parse(answer);
     },
     async sendAuthRequest() {
       throw new KafkaFailure("unsupported", broker, `${broker} does not speak SaslAuthenticate: ${NEEDED}`);
@@ -56,7 +58,12 @@ export async function shakeHands(carrier: HandshakeCarrier): Promise<Handshake> 
     async authenticate() {
       if (sasl === null) return;
       const authenticator = new SASLAuthenticator(connection, logger, versions, saslAuthenticate);
-      await authenticator.authenticate();
+      try {
+        await authenticator.authenticate();
+      } catch (error) {
+        sasl.refused?.();
+        throw error;
+      }
       sessionLifetime = Number(authenticator.sessionLifetime);
     },
   };
@@ -80,6 +87,51 @@ export async function shakeHands(carrier: HandshakeCarrier): Promise<Handshake> 
   };
   await new Broker({ connectionPool: pool, logger }).connect();
   return { versions, sessionLifetime };
+}
+
+/** A copy, for kafkajs writes into it. `refused` tells the token's source that the broker did not take it. */
+function forKafkajs(options: SaslOptions): KafkajsSasl & { refused?: () => void } {
+  if (options.mechanism !== "oauthbearer") return { ...options };
+  let token: string | undefined;
+  return {
+    mechanism: options.mechanism,
+    async oauthBearerProvider() {
+      const given = await options.oauthBearerProvider();
+      token = given.value;
+      return given;
+    },
+    refused() {
+      if (token !== undefined) options.refused(token);
+    },
+  };
+}
+
+interface SaslAnswer {
+  errorCode: number;
+  /** Of SaslHandshake. */
+  enabledMechanisms?: string[];
+  /** Of SaslAuthenticate, behind their length. */
+  authBytes?: Buffer;
+}
+
+/** Says what kafkajs would not. */
+function checkLogin(broker: string, mechanism: string, apiKey: number, answer: SaslAnswer): void {
+  const name = mechanism.toUpperCase();
+  if (apiKey === SASL_HANDSHAKE && answer.enabledMechanisms?.includes(name) === false) {
+    const offered = answer.enabledMechanisms.join(", ") || "no login";
+    const message = `${broker} offers ${offered} on this port, not ${name}: look at kafka.sasl.mechanism`;
+    throw new KafkaFailure("authentication", broker, message);
+  }
+  // A token that is refused is answered without an error code, but with a reason (RFC 7628, 3.2.3), which kafkajs ignores.
+  const reason = answer.authBytes?.toString("latin1", 4) ?? "";
+  if (apiKey === SASL_AUTHENTICATE && mechanism === "oauthbearer" && answer.errorCode === 0 && reason !== "") {
+    const message = `${broker} does not take the token (${readable(reason)}): is it from the issuer, for the audience and with the scope that the broker wants?`;
+    throw new KafkaFailure("authentication", broker, message);
+  }
+}
+
+function readable(text: string): string {
+  return text.replace(/[^\x20-\x7e]+/g, " ").slice(0, 200);
 }
 
 const NEEDED = "bruce needs Kafka 2.4 or newer";

@@ -53,20 +53,6 @@ interface KafkajsConnectionPool {
   destroy(): Promise<void>;
 }
 
-declare module "kafkajs/src/network/socketFactory.js" {
-  import type { Socket } from "node:net";
-  import type { ConnectionOptions } from "node:tls";
-
-  type SocketFactory = (options: {
-    host: string;
-    port: number;
-    ssl?: ConnectionOptions | null;
-    onConnect: () => void;
-  }) => Socket;
-  const createSocketFactory: () => SocketFactory;
-  export = createSocketFactory;
-}
-
 declare module "kafkajs/src/broker/index.js" {
   class Broker {
     constructor(options: { connectionPool: KafkajsConnectionPool; logger: KafkajsLogger });

@@ -390,7 +390,7 @@ describe("connect() fails with what to do", () => {
       },
       { raw: true },
     );
-    const sasl = { mechanism: "plain", username: "bruce", password: "sesame" };
+    const sasl = { mechanism: "plain" as const, username: "bruce", password: "sesame" };
     const log = { debug: (message: string, fields?: object) => lines.push(message + JSON.stringify(fields)) };
     const failure = await failureOf(prepare(raw.port, { sasl, log }).connect());
     expect(failure.kind).toBe("authentication");

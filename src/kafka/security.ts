@@ -1,0 +1,66 @@
+// What connections to brokers need to be let in: TLS and the login, made of the settings and the files that they name.
+// Files are read once, here: what is wrong with them is known before anything is connected.
+import { isIP } from "node:net";
+import { checkServerIdentity, type PeerCertificate, type ConnectionOptions as TlsOptions } from "node:tls";
+import type { Settings } from "../config/settings.ts";
+import { openLogin, type SaslOptions } from "./login.ts";
+import { readTlsFiles, type TlsMaterial } from "./tlsFiles.ts";
+
+/** For one connection. */
+export interface Security {
+  ssl: TlsOptions | undefined;
+  sasl: SaslOptions | undefined;
+}
+
+export interface SecuritySource {
+  forHost(host: string): Security;
+}
+
+/** `problem` names the setting, the file and the reason; neither it nor a warning ever has a secret in it. */
+export type OpenedSecurity = { security: SecuritySource; warnings: string[] } | { problem: string };
+
+/** Reads the files of kafka.tls and kafka.sasl now. The settings are consistent already. */
+export function openSecurity({ tls, sasl }: Pick<Settings["kafka"], "tls" | "sasl">): OpenedSecurity {
+  const files = tls.enabled ? readTlsFiles(tls) : undefined;
+  if (files !== undefined && "problem" in files) return files;
+  const login = openLogin(sasl, { ca: files?.material.ca });
+  if ("problem" in login) return login;
+  const warnings = [...(files?.warnings ?? []), ...login.warnings];
+  if (tls.enabled && !tls.verify) {
+    warnings.push("kafka.tls.verify = false: whoever answers at a broker's address is taken for the broker");
+  }
+  if (!tls.enabled && (sasl.mechanism === "plain" || sasl.mechanism === "oauthbearer")) {
+    warnings.push(`kafka.sasl: ${sasl.mechanism} without kafka.tls lets the network read the secret`);
+  }
+  const options = login.options;
+  return {
+    security: {
+      forHost: (host) => ({ ssl: files && tlsOptions(host, tls, files.material), sasl: options }),
+    },
+    warnings,
+  };
+}
+
+function tlsOptions(
+  host: string,
+  { serverName, verify }: Settings["kafka"]["tls"],
+  { context }: TlsMaterial,
+): TlsOptions {
+  // A name may end in the dot of the root; certificates and SNI (RFC 6066, 3) leave it out. SNI takes no addresses.
+  const name = (serverName ?? host).replace(/\.$/, "");
+  return {
+    secureContext: context,
+    rejectUnauthorized: verify,
+    ...(isIP(name) === 0 ? { servername: name } : {}),
+    checkServerIdentity: (_: string, certificate: PeerCertificate) =>
+      verify ? identity(name, certificate) : undefined,
+  };
+}
+
+/** Like that of node:tls, in our words. */
+function identity(name: string, certificate: PeerCertificate): Error | undefined {
+  if (checkServerIdentity(name, certificate) === undefined) return undefined;
+  const names = certificate.subjectaltname ?? `CN:${certificate.subject?.CN ?? "nobody"}`;
+  const message = `its certificate is for ${names}, not for ${name}`;
+  return Object.assign(new Error(message), { code: "ERR_TLS_CERT_ALTNAME_INVALID" });
+}
