@@ -22,6 +22,21 @@ export interface KafkaOptions {
   nodes?: 1 | 3;
   /** server.properties beside or instead of those here. */
   properties?: Record<string, string>;
+  /** Beside the PLAINTEXT one of `bootstrap`, by name (of capital letters). */
+  listeners?: Record<string, Listener>;
+  /** As `StorageTool format --add-scram` takes them. */
+  scram?: string[];
+  /** Arguments for Java. */
+  java?: string[];
+}
+
+/** One more way into each broker. */
+export interface Listener {
+  protocol: "PLAINTEXT" | "SSL" | "SASL_PLAINTEXT" | "SASL_SSL";
+  /** As the brokers call themselves there; "127.0.0.1" unless given. */
+  host?: string;
+  /** server.properties that hold for this listener alone. */
+  properties?: Record<string, string>;
 }
 
 export interface Kafka {
@@ -29,6 +44,8 @@ export interface Kafka {
   readonly clusterId: string;
   /** "127.0.0.1:PORT", of all nodes, with commas between. */
   readonly bootstrap: string;
+  /** The same of the listener of that name. */
+  at(listener: string): string;
   /** Ids 1, 2 and 3. The addresses stay over a restart. */
   readonly brokers: readonly { id: number; host: string; port: number; readonly pid: number | undefined }[];
   /** SIGKILL. Each of these resolves when it is done. */
@@ -63,13 +80,19 @@ export async function startKafka({
   version = "4.1.0",
   nodes: count = 1,
   properties = {},
+  listeners = {},
+  scram = [],
+  java = [],
 }: KafkaOptions = {}): Promise<Kafka> {
   const jars = kafkaJars(version);
   const directory = mkdtempSync(join(tmpdir(), "bruce-kafka-"));
   // A leading "-" would look like an option to the tool that formats.
   const clusterId = `K${randomBytes(16).toString("base64url").slice(1)}`;
-  const ports = await freePorts(2 * count);
-  const voters = ports.slice(count).map((port, at) => `${at + 1}@127.0.0.1:${port}`);
+  const ways = Object.entries(listeners);
+  const ports = await freePorts((2 + ways.length) * count);
+  /** Of a listener and a node, both counted from 0. */
+  const portOf = (way: number, at: number) => Number(ports[(2 + way) * count + at]);
+  const voters = ports.slice(count, 2 * count).map((port, at) => `${at + 1}@127.0.0.1:${port}`);
   const nodes: KafkaNode[] = [];
 
   const close = async () => {
@@ -81,9 +104,10 @@ export async function startKafka({
       const id = at + 1;
       const own = join(directory, `node-${id}`);
       mkdirSync(own);
-      const settings = { ...nodeProperties(id, port, Number(ports[count + at]), voters), ...properties };
+      const plain = nodeProperties(id, port, Number(ports[count + at]), voters);
+      const settings = { ...withListeners(plain, ways, (way) => portOf(way, at)), ...properties };
       const heap = count === 1 ? "1g" : "512m";
-      return prepareNode({ id, port, directory: own, jars, clusterId, properties: settings, heap });
+      return prepareNode({ id, port, directory: own, jars, clusterId, properties: settings, heap, scram, java });
     });
     nodes.push(...(await Promise.all(prepared)));
     await Promise.all(nodes.map((node) => node.start(() => sees(node, count))));
@@ -111,6 +135,12 @@ export async function startKafka({
     version,
     clusterId,
     bootstrap: nodes.map(({ host, port }) => `${host}:${port}`).join(),
+    at(name) {
+      const way = ways.findIndex(([each]) => each === name);
+      if (way < 0) throw new Error(`Kafka has no listener ${name}`);
+      const host = ways[way]?.[1].host ?? "127.0.0.1";
+      return nodes.map((_, at) => `${host}:${portOf(way, at)}`).join();
+    },
     brokers: nodes,
     kill: (id) => node(id).end("SIGKILL"),
     stop: (id) => node(id).end("SIGTERM"),
@@ -153,6 +183,21 @@ function nodeProperties(id: number, port: number, controllerPort: number, voters
     "broker.session.timeout.ms": "4000",
     "broker.heartbeat.interval.ms": "1000",
   };
+}
+
+function withListeners(
+  properties: Record<string, string>,
+  ways: [string, Listener][],
+  portOf: (way: number) => number,
+): Record<string, string> {
+  const result = { ...properties };
+  ways.forEach(([name, { protocol, host = "127.0.0.1", properties: own = {} }], way) => {
+    result.listeners += `,${name}://127.0.0.1:${portOf(way)}`;
+    result["advertised.listeners"] += `,${name}://${host}:${portOf(way)}`;
+    result["listener.security.protocol.map"] += `,${name}:${protocol}`;
+    for (const [key, value] of Object.entries(own)) result[`listener.name.${name.toLowerCase()}.${key}`] = value;
+  });
+  return result;
 }
 
 /** Whether the node answers, counts itself among the living, and sees at least that many of them. */

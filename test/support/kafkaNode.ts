@@ -13,6 +13,10 @@ export interface KafkaNodeOptions {
   properties: Record<string, string>;
   /** As -Xmx takes it. */
   heap: string;
+  /** As `StorageTool format --add-scram` takes them. */
+  scram?: readonly string[];
+  /** More arguments for Java. */
+  java?: readonly string[];
 }
 
 export interface KafkaNode {
@@ -41,7 +45,9 @@ export async function prepareNode(options: KafkaNodeOptions): Promise<KafkaNode>
   let running: ChildProcess | undefined;
 
   writeFileSync(configuration, propertiesText({ ...properties, "log.dirs": join(directory, "data") }));
-  const format = launch([...java, "kafka.tools.StorageTool", "format", "-t", clusterId, "-c", configuration], log);
+  const scram = (options.scram ?? []).flatMap((user) => ["--add-scram", user]);
+  const formatting = ["kafka.tools.StorageTool", "format", "-t", clusterId, "-c", configuration, ...scram];
+  const format = launch([...java, ...formatting], log);
   const exitCode = await exited(format);
   if (exitCode !== 0) throw new Error(`Kafka's node ${id} could not be formatted (exit ${exitCode}):\n${tail(log)}`);
 
@@ -58,7 +64,7 @@ export async function prepareNode(options: KafkaNodeOptions): Promise<KafkaNode>
 
   async function start(isReady: () => Promise<boolean>): Promise<void> {
     if (running !== undefined) throw new Error(`Kafka's node ${id} runs already`);
-    const child = launch([`-Xmx${heap}`, ...java, "kafka.Kafka", configuration], log);
+    const child = launch([`-Xmx${heap}`, ...(options.java ?? []), ...java, "kafka.Kafka", configuration], log);
     running = child;
     void exited(child).then(() => {
       if (running === child) running = undefined;
