@@ -8,7 +8,8 @@ import { nodeAt, type Place, type TableNode } from "./tree.ts";
 import type { Address, Settings } from "./types.ts";
 import { formatSize } from "./units.ts";
 
-type Fail = (at: Place, path: readonly string[], message: string) => void;
+/** `keys`: all that are involved, as in TOML. */
+type Fail = (at: Place, path: readonly string[], message: string, keys: readonly string[]) => void;
 
 /** What sun_path of a UNIX socket's address holds, without its closing zero. */
 const SOCKET_PATH = 107;
@@ -19,7 +20,7 @@ export function consistencyErrors(root: TableNode, settings: Settings, wrong: Re
     if (paths.some((path) => wrong.has(path))) return;
     const split = paths.map((path) => path.split("."));
     const path = split.find((each) => nodeAt(root, each) !== undefined) ?? split[0] ?? [];
-    fail(placeOf(root, path), path, message);
+    fail(placeOf(root, path), path, message, paths);
   };
   checkKafka(settings, report);
   checkInputs(settings, report);
@@ -129,10 +130,11 @@ function checkRules(root: TableNode, settings: Settings, wrong: ReadonlySet<stri
     const topic = withOverrides(settings, overrides);
     const report = (problem: string, common: string[], ...names: string[]): void => {
       const paths = names.map((name) => ["topics", pattern, name]);
-      if ([...common, ...paths.map(dotted)].some((path) => wrong.has(path))) return;
+      const keys = [...common, ...paths.map(dotted)];
+      if (keys.some((path) => wrong.has(path))) return;
       const path = paths.find((each) => nodeAt(root, each) !== undefined);
       // What is wrong without this rule's doing is reported for all topics.
-      if (path !== undefined) fail(placeOf(root, path), path, problem);
+      if (path !== undefined) fail(placeOf(root, path), path, problem, keys);
     };
     if (topic.bytes > topic.requestBytes)
       report(BYTES, ["batch.bytes", "batch.request_bytes"], "bytes", "request_bytes");

@@ -1,5 +1,6 @@
 // Shared memory by which the two threads speak while the input thread never returns to its event loop.
-import type { InputCounters, InputKind } from "./report.ts";
+import type { WhenFull } from "../config/settings.ts";
+import type { InputCounters, InputKind, InputSettings } from "./report.ts";
 
 /** Word: set to 1 by the main thread: stop. */
 export const STOP = 0;
@@ -10,10 +11,19 @@ export const ABANDON = 3;
 /** Word: set to 1 by the input thread when it posts a report, to 0 by the main thread when it has it. */
 export const REPORT_OUT = 1;
 
-const WORDS = 4;
+/** Word: set to 1 by the main thread when the settings are other ones, to 0 by the input thread before it reads them. */
+const CHANGED = 4;
+const MAX_RECORD = 5;
+const SYNC_ALWAYS = 6;
+/** Of each kind of input, one behind the other. */
+const MAX_MESSAGE = 7;
+const WHEN_FULL = 10;
+
+const WORDS = 13;
 const COUNTERS_AT = 64;
 const KINDS: readonly InputKind[] = ["datagram", "stream", "tcp"];
 const FIELDS = 5;
+const POLICIES: readonly WhenFull[] = ["block", "drop_newest", "drop_oldest"];
 
 /** All 0. */
 export function createControl(): SharedArrayBuffer {
@@ -23,6 +33,32 @@ export function createControl(): SharedArrayBuffer {
 /** The words, for Atomics. */
 export function controlWords(control: SharedArrayBuffer): Int32Array {
   return new Int32Array(control, 0, WORDS);
+}
+
+/** Gives the input thread other settings; it has to be woken. */
+export function putSettings(words: Int32Array, settings: InputSettings): void {
+  Atomics.store(words, MAX_RECORD, settings.maxRecord);
+  Atomics.store(words, SYNC_ALWAYS, settings.syncAlways ? 1 : 0);
+  for (const [at, kind] of KINDS.entries()) {
+    Atomics.store(words, MAX_MESSAGE + at, settings[kind].maxMessage);
+    Atomics.store(words, WHEN_FULL + at, POLICIES.indexOf(settings[kind].whenFull));
+  }
+  Atomics.store(words, CHANGED, 1);
+}
+
+/** The settings, if there were new ones since this was last called. Should they change while they are read, so they will be again. */
+export function takeSettings(words: Int32Array): InputSettings | undefined {
+  if (Atomics.load(words, CHANGED) === 0) return undefined;
+  Atomics.store(words, CHANGED, 0);
+  const ofKind = (at: number) => ({
+    maxMessage: Atomics.load(words, MAX_MESSAGE + at),
+    whenFull: POLICIES[Atomics.load(words, WHEN_FULL + at)] as WhenFull,
+  });
+  return {
+    maxRecord: Atomics.load(words, MAX_RECORD),
+    syncAlways: Atomics.load(words, SYNC_ALWAYS) !== 0,
+    ...{ datagram: ofKind(0), stream: ofKind(1), tcp: ofKind(2) },
+  };
 }
 
 /** The counters of an input. The input thread writes them as it goes; reading them costs it nothing. */

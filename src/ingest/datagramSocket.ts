@@ -1,6 +1,6 @@
 // Reads the datagram socket: as much as there is, in turns, without waiting.
 import type { QueueWriter } from "../spool/queue.ts";
-import type { DatagramGatherer } from "./datagrams.ts";
+import type { DatagramGatherer, DatagramLimits } from "./datagrams.ts";
 import type { Intake } from "./intake.ts";
 import { EAGAIN, EINTR, errnoName, MSG_DONTWAIT, MSG_TRUNC, SHUT_RD } from "./libc.ts";
 import type { UnixListener } from "./listeners.ts";
@@ -14,7 +14,7 @@ export class DatagramSocket {
   readonly #queue: Pick<QueueWriter, "gather" | "gathered">;
   readonly #listener: UnixListener;
   readonly #gatherer: DatagramGatherer;
-  readonly #maxMessage: number;
+  readonly #limits: Pick<DatagramLimits, "maxMessage">;
   #state: "open" | "draining" | "closed" = "open";
   #pausedUntil = 0;
 
@@ -24,7 +24,7 @@ export class DatagramSocket {
     queue: Pick<QueueWriter, "gather" | "gathered">,
     intake: Intake,
     gatherer: DatagramGatherer,
-    maxMessage: number,
+    limits: Pick<DatagramLimits, "maxMessage">,
   ) {
     this.#shell = shell;
     this.#queue = queue;
@@ -32,7 +32,7 @@ export class DatagramSocket {
     this.intake = intake;
     this.#listener = listener;
     this.#gatherer = gatherer;
-    this.#maxMessage = maxMessage;
+    this.#limits = limits;
   }
 
   get closed(): boolean {
@@ -51,7 +51,7 @@ export class DatagramSocket {
     const { libc, memory } = this.#shell;
     const gatherer = this.#gatherer;
     const { fd } = this;
-    const most = this.#maxMessage;
+    const most = this.#limits.maxMessage;
     for (let read = 0; read < TURN_BYTES; ) {
       if (gatherer.full) {
         this.handOn();

@@ -3,6 +3,7 @@ import { FRAME_HEADER, FrameFault, FrameReader } from "../wire/frame.ts";
 import type { Intake } from "./intake.ts";
 import { NOBODY } from "./source.ts";
 
+/** May change between two datagrams. */
 export interface DatagramLimits {
   maxMessage: number;
   /** The most bytes that key and value may have together. */
@@ -20,7 +21,7 @@ export class DatagramGatherer {
   #at: number;
   #count = 0;
 
-  /** bytes[start, end) is where datagrams are put; it has room for at least one of the longest. */
+  /** bytes[start, end) is where datagrams are put; it has room for at least one of the longest that there may ever be. */
   constructor(bytes: Buffer, start: number, end: number, limits: DatagramLimits, intake: Intake) {
     this.#bytes = bytes;
     this.#start = start;

@@ -9,7 +9,16 @@ import type { Log } from "../observe/log.ts";
 import type { InputStatus } from "../observe/status.ts";
 import type { QueueLink } from "../spool/queue.ts";
 import { MOST_CONNECTIONS, type Receipts } from "../spool/receipts.ts";
-import { ABANDON, controlWords, createControl, FLUSHED, REPORT_OUT, SharedCounters, STOP } from "./control.ts";
+import {
+  ABANDON,
+  controlWords,
+  createControl,
+  FLUSHED,
+  putSettings,
+  REPORT_OUT,
+  SharedCounters,
+  STOP,
+} from "./control.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK, openLibc } from "./libc.ts";
 import type {
   Addresses,
@@ -19,6 +28,7 @@ import type {
   IngestReport,
   InputKind,
   InputMessage,
+  InputSettings,
   StartOrder,
   TcpInputOptions,
   UnixInputOptions,
@@ -63,6 +73,8 @@ export interface Ingest {
   /** Of the inputs that are open, as they are now. */
   counters(): IngestReport["counters"];
   status(): InputStatus[];
+  /** Other settings, for what comes from now on. */
+  set(settings: InputSettings): void;
   /**
    * Takes nothing more, and resolves when everything that was taken is in the queue. What has found no room in it after
    * `patience` ms is discarded ("shutdown"), and what the system has accepted and nobody has read is lost.
@@ -164,6 +176,10 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
     addresses,
     counters,
     status: () => statusOf(addresses, counters()),
+    set(settings) {
+      putSettings(words, settings);
+      if (state === "running") wake();
+    },
     stop(patience) {
       if (state === "running" && Atomics.exchange(words, STOP, 1) === 0) wake();
       const timer = setTimeout(() => {

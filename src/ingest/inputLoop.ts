@@ -5,14 +5,14 @@ import { ReceiptAsker } from "../spool/receiptMemory.ts";
 import type { SplitterLimits } from "../wire/splitter.ts";
 import { Acceptor } from "./acceptor.ts";
 import { Connections } from "./connections.ts";
-import { ABANDON, controlWords, FLUSHED, SharedCounters, STOP } from "./control.ts";
+import { ABANDON, controlWords, FLUSHED, SharedCounters, STOP, takeSettings } from "./control.ts";
 import { DatagramSocket } from "./datagramSocket.ts";
 import { DatagramGatherer } from "./datagrams.ts";
 import { DiscardTally } from "./discardTally.ts";
 import { Intake } from "./intake.ts";
 import { EINTR, ENOMEM, errnoName, POLLIN } from "./libc.ts";
 import { PollSet } from "./pollSet.ts";
-import type { InputKind, InputMessage, StartOrder } from "./report.ts";
+import type { InputKind, InputMessage, InputSettings, StartOrder } from "./report.ts";
 import { Reporter } from "./reporter.ts";
 import { type Shell, TURN_BYTES } from "./shell.ts";
 import type { Sockets } from "./sockets.ts";
@@ -29,6 +29,8 @@ const FIRST_CONNECTION = 4;
 const LARGEST_OVERHEAD = 32 + 249;
 /** Connections accepted in one turn. */
 const ACCEPT = 64;
+/** The longest datagram that `input.datagram.max_message` may allow. */
+const LARGEST_DATAGRAM = 262_144;
 
 export interface LoopParts {
   shell: Shell;
@@ -42,7 +44,13 @@ export interface LoopParts {
 
 /** The memory for C that the loop needs, in bytes. */
 export function memoryNeeded(order: StartOrder): number {
-  return TURN_BYTES * 3 + REPLY_BYTES + (order.datagram?.maxMessage ?? 0) + order.limits.connections * 8 + 65_536;
+  return (
+    TURN_BYTES * 3 +
+    REPLY_BYTES +
+    (order.datagram === undefined ? 0 : LARGEST_DATAGRAM) +
+    order.limits.connections * 8 +
+    65_536
+  );
 }
 
 /** A listening socket, its place in the poll set, and what holds for its connections. */
@@ -64,9 +72,11 @@ export class InputLoop {
   #queueState: QueueState;
   readonly #datagrams: DatagramSocket | undefined;
   readonly #ports: Port[] = [];
+  /** Of each input; its connections have the same object. */
+  readonly #limits = new Map<InputKind, SplitterLimits>();
+  readonly #around: SyncSurroundings;
   /** Offset of the eight bytes read from the eventfd. */
   readonly #event: number;
-  readonly #maxPayload: number;
   #phase: "running" | "draining" | "farewell" | "over" = "running";
   #farewellEnds = 0;
   #flushed = false;
@@ -75,14 +85,13 @@ export class InputLoop {
     this.#parts = parts;
     const { order, shell, sockets: opened, queue, post } = parts;
     this.#control = controlWords(order.control);
-    this.#maxPayload = Math.min(order.maxRecord, queue.largest - LARGEST_OVERHEAD);
     this.#poll = new PollSet(shell.memory, FIRST_CONNECTION + order.limits.connections);
     this.#event = shell.memory.allocate(8);
     this.#reporter = new Reporter(this.#control, this.#discards, (news) => post({ type: "report", news }));
     const { memory, acknowledged, syncAlways, sessions } = order.receipts;
     this.#asker = memory === undefined ? undefined : new ReceiptAsker(memory, () => post({ type: "asked" }));
     this.#queueState = queue.state;
-    const around: SyncSurroundings = {
+    this.#around = {
       ...{ shell, queue, acknowledged, syncAlways },
       out: shell.memory.allocate(REPLY_BYTES),
       asker: this.#asker,
@@ -94,17 +103,18 @@ export class InputLoop {
       FIRST_CONNECTION,
       order.limits,
       this.#reporter,
-      around,
+      this.#around,
       sessions,
     );
     const { datagram, stream, tcp } = opened;
     if (datagram !== undefined && order.datagram !== undefined) {
-      const limits = { maxMessage: order.datagram.maxMessage, maxPayload: this.#maxPayload };
+      const limits = { maxMessage: order.datagram.maxMessage, maxPayload: this.#maxPayload(order.maxRecord) };
       const intake = this.#intake("datagram", order.datagram.whenFull);
-      const size = TURN_BYTES + limits.maxMessage;
+      const size = TURN_BYTES + LARGEST_DATAGRAM;
       const start = shell.memory.allocate(size);
       const gatherer = new DatagramGatherer(shell.memory.bytes, start, start + size, limits, intake);
-      this.#datagrams = new DatagramSocket(shell, datagram, queue, intake, gatherer, limits.maxMessage);
+      this.#datagrams = new DatagramSocket(shell, datagram, queue, intake, gatherer, limits);
+      this.#limits.set("datagram", limits);
     }
     if (stream !== undefined && order.stream !== undefined) {
       const intake = this.#intake("stream", order.stream.whenFull);
@@ -154,7 +164,25 @@ export class InputLoop {
   }
 
   #accept(slot: number, acceptor: Acceptor, maxMessage: number): void {
-    this.#ports.push({ slot, acceptor, limits: { maxMessage, maxPayload: this.#maxPayload } });
+    const limits = { maxMessage, maxPayload: this.#maxPayload(this.#parts.order.maxRecord) };
+    this.#ports.push({ slot, acceptor, limits });
+    this.#limits.set(acceptor.intake.kind, limits);
+  }
+
+  #maxPayload(maxRecord: number): number {
+    return Math.min(maxRecord, this.#parts.queue.largest - LARGEST_OVERHEAD);
+  }
+
+  /** Takes over other settings: for every frame that is not begun yet, and all that finds no room from now on. */
+  #adopt({ maxRecord, syncAlways, ...inputs }: InputSettings): void {
+    this.#around.syncAlways = syncAlways;
+    for (const [kind, limits] of this.#limits) {
+      limits.maxMessage = inputs[kind].maxMessage;
+      limits.maxPayload = this.#maxPayload(maxRecord);
+    }
+    for (const intake of this.#intakes) intake.whenFull = inputs[intake.kind].whenFull;
+    // Some that waited for room may be read now, and the other way round.
+    this.#connections.refresh();
   }
 
   /** Does what poll has named. */
@@ -184,6 +212,8 @@ export class InputLoop {
     const { libc, memory } = this.#parts.shell;
     libc.read(this.#parts.order.eventFd, memory.address(this.#event), 8);
     this.#parts.queue.tend();
+    const settings = takeSettings(this.#control);
+    if (settings !== undefined) this.#adopt(settings);
     this.#datagrams?.handOn();
     const stalled = this.#intakes.filter((intake) => intake.stalled);
     for (const intake of stalled) intake.retry();

@@ -16,6 +16,7 @@ interface Pending {
 
 export interface IntakeParts {
   kind: InputKind;
+  /** To begin with. */
   whenFull: WhenFull;
   queue: QueueWriter;
   discards: DiscardTally;
@@ -35,6 +36,7 @@ export class Intake {
   readonly kind: InputKind;
   readonly counters: InputCounters;
   readonly #parts: IntakeParts;
+  #whenFull: WhenFull;
   /** In the order received. At most what one recv gave, and what was gathered before it. */
   #pending: Pending[] = [];
 
@@ -42,6 +44,13 @@ export class Intake {
     this.kind = parts.kind;
     this.counters = parts.counters;
     this.#parts = parts;
+    this.#whenFull = parts.whenFull;
+  }
+
+  /** For what finds no room from now on. What waits already goes on waiting, since its turn was promised to it. */
+  set whenFull(whenFull: WhenFull) {
+    this.#whenFull = whenFull;
+    if (this.stalled) this.#full();
   }
 
   /** The queue is full and something waits for it, until `retry`. */
@@ -51,7 +60,9 @@ export class Intake {
 
   /** Nothing more must be read from that source until `retry`. */
   stalls(source: Source): boolean {
-    return this.#pending.length > 0 && (this.#parts.whenFull !== "drop_newest" || source.session !== undefined);
+    if (this.#pending.length === 0) return false;
+    // Under drop_newest only sessions wait, and what waited before that held.
+    return this.#whenFull !== "drop_newest" || source.session !== undefined || this.holds(source);
   }
 
   /** Takes `count` good frames, back to back in bytes[start, end), which may be used again afterwards. */
@@ -59,7 +70,7 @@ export class Intake {
     if (end - start > this.#parts.queue.largest) {
       this.#acceptInParts(source, bytes, start, end);
     } else if (this.stalls(source) || !this.#append(source, bytes, start, end, count)) {
-      if (this.#parts.whenFull === "drop_newest" && source.session === undefined)
+      if (this.#whenFull === "drop_newest" && source.session === undefined)
         this.#drop("queue_full", source, bytes, start, end);
       else this.#wait(source, bytes, start, end, count);
     }
@@ -122,7 +133,7 @@ export class Intake {
   }
 
   #full(): void {
-    if (this.#parts.whenFull !== "drop_oldest") return;
+    if (this.#whenFull !== "drop_oldest") return;
     this.#parts.onFull(this.#pending.reduce((sum, { bytes }) => sum + bytes.length, 0));
   }
 

@@ -116,6 +116,12 @@ export interface ReceiptOrder {
   sessions: KnownSession[];
 }
 
+/** What may change while the input thread runs. */
+export interface InputSettings extends Record<InputKind, { maxMessage: number; whenFull: WhenFull }> {
+  maxRecord: number;
+  syncAlways: boolean;
+}
+
 /** The first and only message to the input thread. */
 export interface StartOrder {
   queue: QueueOrder;

@@ -15,15 +15,15 @@ interface Sum {
 
 export class DiscardLog {
   readonly #log: Pick<Log, "warn">;
-  readonly #interval: number;
+  /** Milliseconds between sums of the same kind. */
+  interval: number;
   readonly #sums = new Map<string, Sum>();
   readonly #samples = new Map<DiscardSample["reason"], DiscardSample[]>();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** `interval`: milliseconds between sums of the same kind. */
   constructor(log: Pick<Log, "warn">, interval: number) {
     this.#log = log;
-    this.#interval = interval;
+    this.interval = interval;
   }
 
   readonly note = (topic: string | undefined, count: number, reason: DiscardReason): void => {
@@ -38,7 +38,7 @@ export class DiscardLog {
     const first = { topic: apart ? topic : undefined, reason, count };
     this.#write(first);
     this.#sums.set(apart ? `${reason} ${topic}` : reason, { ...first, count: 0 });
-    this.#timer ??= setTimeout(() => this.flush(), this.#interval);
+    this.#timer ??= setTimeout(() => this.flush(), this.interval);
   };
 
   /** Keeps the newest samples of each kind: the beginnings of what was turned away. */

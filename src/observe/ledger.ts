@@ -51,15 +51,16 @@ export interface Books {
 export class Ledger {
   readonly total: Account;
   readonly noTopic: Account;
+  /** How many may have an account. Those that have one keep it. */
+  maxTopics: number;
   readonly #topics: Map<string, Account>;
-  readonly #maxTopics: number;
 
   /**
    * Names come from anyone who may write: beyond `maxTopics` of them, messages are booked under no topic. The books go on
    * where `before` ends, whose accounts are taken over.
    */
   constructor(maxTopics: number, before?: Books) {
-    this.#maxTopics = maxTopics;
+    this.maxTopics = maxTopics;
     this.total = before?.total ?? openAccount();
     this.noTopic = before?.noTopic ?? openAccount();
     this.#topics = new Map(before?.topics());
@@ -69,7 +70,7 @@ export class Ledger {
   topic(name: string): Account {
     let account = this.#topics.get(name);
     if (account === undefined) {
-      if (this.#topics.size >= this.#maxTopics) return this.noTopic;
+      if (this.#topics.size >= this.maxTopics) return this.noTopic;
       account = openAccount();
       this.#topics.set(name, account);
     }

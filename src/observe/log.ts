@@ -27,6 +27,16 @@ export interface Log {
   reopen(): void;
   /** Of this log and of all its parents and children. */
   setLevel(level: LogLevel): void;
+  /** Opens what other settings need; nothing is changed yet. Of this log and of all its parents and children. */
+  prepare(settings: LogSettings): PreparedLog | { problem: string };
+}
+
+/** A log that could be written as other settings say. One of the two must be called. */
+export interface PreparedLog {
+  /** Writes on that way, from now on. */
+  use(): void;
+  /** Leaves everything as it is. */
+  drop(): void;
 }
 
 /** Where lines go in tests; each is whole and ends in a newline. */
@@ -41,15 +51,45 @@ const FILE_MODE = 0o640;
 /** A log that cannot be written (disk full) is dropped beyond this, never piled up. */
 const MAX_UNWRITTEN = 1 << 20;
 
+/** Where lines go, and how. */
+interface Output {
+  settings: LogSettings;
+  sink: Sink;
+  write(line: string): unknown;
+}
+
+interface Sink extends LogStream {
+  /** Gives why it failed. */
+  reopen(): string | undefined;
+  close(): void;
+}
+
+/** What a log and its children share, and what changes under them. */
+interface Shared {
+  threshold: number;
+  output: Output;
+  open: (settings: LogSettings) => Output;
+}
+
 /**
  * A log as `settings` say. Throws when the file cannot be opened. A line that cannot be written is lost, in silence:
  * the log must never stop the daemon.
  */
 export function createLogger(settings: LogSettings, stream?: LogStream, env = process.env): Log {
-  const { sink, reopen } = stream === undefined ? openSink(settings.file) : { sink: stream, reopen: () => undefined };
-  const terminal = stream === undefined ? settings.file === "" && process.stderr.isTTY === true : stream.isTTY === true;
-  const format = settings.format === "auto" ? autoFormat(settings.file, terminal, env) : settings.format;
-  const output = formatted(format, sink, terminal && env.NO_COLOR === undefined);
+  const open = (wanted: LogSettings, sink = stream === undefined ? openSink(wanted.file) : sinkOf(stream)): Output => {
+    const terminal = stream === undefined ? wanted.file === "" && process.stderr.isTTY === true : sink.isTTY === true;
+    const format = wanted.format === "auto" ? autoFormat(wanted.file, terminal, env) : wanted.format;
+    const write = formatted(format, sink, terminal && env.NO_COLOR === undefined);
+    return { settings: { ...wanted }, sink, write };
+  };
+  const shared: Shared = {
+    threshold: SEVERITY[settings.level],
+    output: open(settings),
+    open: (wanted) => {
+      const { sink, settings: before } = shared.output;
+      return open(wanted, wanted.file === before.file ? sink : undefined);
+    },
+  };
   const lines = pino(
     {
       level: "debug",
@@ -59,15 +99,12 @@ export function createLogger(settings: LogSettings, stream?: LogStream, env = pr
       serializers: { err: (value) => value },
       formatters: { level: (label) => ({ level: label }) },
     },
-    output,
+    { write: (line) => void shared.output.write(line) },
   );
-  return logOf(lines, { threshold: SEVERITY[settings.level] }, reopen);
+  return logOf(lines, shared);
 }
 
-/** Gives why it failed. */
-type Reopen = () => string | undefined;
-
-function logOf(lines: pino.Logger, shared: { threshold: number }, reopen: Reopen): Log {
+function logOf(lines: pino.Logger, shared: Shared): Log {
   const at =
     (level: LogLevel): LogFunction =>
     (message, fields) => {
@@ -81,23 +118,53 @@ function logOf(lines: pino.Logger, shared: { threshold: number }, reopen: Reopen
     info: at("info"),
     warn: at("warn"),
     error: at("error"),
-    child: (fields) => logOf(lines.child(cleanFields(fields, false)), shared, reopen),
+    child: (fields) => logOf(lines.child(cleanFields(fields, false)), shared),
     reopen: () => {
-      const problem = reopen();
+      const problem = shared.output.sink.reopen();
       if (problem !== undefined)
         lines.error({ problem }, "the log file cannot be opened anew; writing on to the old one");
     },
     setLevel: (level) => {
       shared.threshold = SEVERITY[level];
     },
+    prepare: (settings) => prepared(shared, settings),
   };
 }
 
-function openSink(file: string): { sink: LogStream; reopen: Reopen } {
-  const target = file === "" ? STDERR : file;
-  const sink = open(target);
-  sink.on("error", () => {});
-  return { sink, reopen: () => (file === "" ? undefined : reopened(sink, file)) };
+function prepared(shared: Shared, settings: LogSettings): PreparedLog | { problem: string } {
+  let output: Output;
+  try {
+    output = shared.open(settings);
+  } catch (error) {
+    return { problem: (error as Error).message };
+  }
+  const closeUnless = (kept: Output, other: Output) => {
+    if (other.sink !== kept.sink) other.sink.close();
+  };
+  return {
+    use: () => {
+      const before = shared.output;
+      shared.output = output;
+      shared.threshold = SEVERITY[settings.level];
+      closeUnless(output, before);
+    },
+    drop: () => closeUnless(shared.output, output),
+  };
+}
+
+function sinkOf(stream: LogStream): Sink {
+  return { write: (line) => stream.write(line), isTTY: stream.isTTY, reopen: () => undefined, close: () => {} };
+}
+
+function openSink(file: string): Sink {
+  const destination = open(file === "" ? STDERR : file);
+  destination.on("error", () => {});
+  return {
+    write: (line) => destination.write(line),
+    reopen: () => (file === "" ? undefined : reopened(destination, file)),
+    // Standard error stays open for others, and for the next time.
+    close: () => (file === "" ? undefined : destination.end()),
+  };
 }
 
 /** Why the file cannot be opened anew, in which case the old one is written on; undefined when it was. */
@@ -140,15 +207,15 @@ function isJournal(journal: string | undefined): boolean {
   }
 }
 
-function formatted(format: Exclude<LogFormat, "auto">, sink: LogStream, colour: boolean): LogStream {
+function formatted(format: Exclude<LogFormat, "auto">, sink: LogStream, colour: boolean): Output["write"] {
   switch (format) {
     case "json":
-      return sink;
+      return (line) => sink.write(line);
     case "journal":
-      return { write: (line) => sink.write(journalLine(line)) };
+      return (line) => sink.write(journalLine(line));
     case "text": {
       const pretty = textLine(colour);
-      return { write: (line) => sink.write(pretty(line)) };
+      return (line) => sink.write(pretty(line));
     }
   }
 }

@@ -11,7 +11,8 @@ const FIRST_SLOTS = 256;
 
 /** Open addressing with linear probing; at most half full. Topics are never taken out. */
 export class TopicTable {
-  readonly #limit: number;
+  /** How many there may be. Those that are there stay, also when they are more. */
+  limit: number;
   readonly #make: (name: string) => Topic;
   readonly #byName = new Map<string, Topic>();
   #slots: (Slot | undefined)[] = new Array(FIRST_SLOTS);
@@ -19,7 +20,7 @@ export class TopicTable {
 
   /** At most `limit` topics; `make` makes one that is named for the first time. */
   constructor(limit: number, make: (name: string) => Topic) {
-    this.#limit = limit;
+    this.limit = limit;
     this.#make = make;
   }
 
@@ -54,7 +55,7 @@ export class TopicTable {
   }
 
   #add(bytes: Buffer, start: number, end: number, hash: number): Topic | undefined {
-    if (this.#byName.size >= this.#limit) return undefined;
+    if (this.#byName.size >= this.limit) return undefined;
     const text = bytes.toString("latin1", start, end);
     const slot = { hash, name: Buffer.from(text, "latin1"), topic: this.#make(text) };
     this.#byName.set(text, slot.topic);

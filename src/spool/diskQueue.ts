@@ -58,6 +58,7 @@ export interface DiskQueueParts {
   largestBlock: number;
   /** Bytes that the log may have on disk, to begin with. */
   limit: number;
+  /** To begin with. */
   sync: SyncMode;
   /** Messages that are in no file any more; they are settled for the queue, and to be booked. */
   onLost: (lost: LostMessages) => void;
@@ -373,6 +374,11 @@ export class DiskQueue implements QueueReader, QueueLink {
   /** Messages by topic in the segments that have an index and are not read yet; "" for topics that were too many. */
   topicsUnread(): ReadonlyMap<string, number> {
     return this.#kept.topicsUnread(this.#reader.position.segment);
+  }
+
+  /** Makes it safe from a power cut so often, from now on. */
+  setSync(mode: SyncMode): void {
+    this.#sync.setMode(mode);
   }
 
   /** Milliseconds since everything written was safe from a power cut; failures of fdatasync since the start. */

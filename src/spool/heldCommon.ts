@@ -14,7 +14,7 @@ export interface HeldParts {
   directory: string;
   /** 32 hexadecimal digits. */
   directoryId: string;
-  /** Bytes that all of them together may take. */
+  /** Bytes that all of them together may take, to begin with. */
   cap: number;
   /** Bytes that a segment may have before the next is begun. */
   segment: number;
@@ -39,12 +39,14 @@ export class HeldCommon {
   readonly segment: number;
   /** No byte more, whatever `cap` says: the volume is nearly full. */
   frozen = false;
+  #cap: number;
   #used = 0;
   #full = false;
 
   constructor(parts: HeldParts) {
     this.parts = parts;
     this.files = new HeldFiles(parts.files, OPEN_FILES);
+    this.#cap = parts.cap;
     this.segment = Math.max(65_536, Math.min(parts.segment, parts.cap / 8));
   }
 
@@ -58,9 +60,15 @@ export class HeldCommon {
     return this.#full || this.frozen;
   }
 
+  /** Bytes that all of them together may take from now on. Where they take more already, they take no more. */
+  allow(cap: number): void {
+    this.#cap = cap;
+    this.#full = false;
+  }
+
   /** Whether so many bytes more may be written. */
   hasRoom(bytes: number): boolean {
-    this.#full = this.#used + bytes > this.parts.cap;
+    this.#full = this.#used + bytes > this.#cap;
     return !this.full;
   }
 

@@ -89,6 +89,11 @@ export class HeldLogs {
     this.#common.frozen = frozen;
   }
 
+  /** Bytes that all of them together may take from now on. */
+  allow(cap: number): void {
+    this.#common.allow(cap);
+  }
+
   /** For the checkpoint. */
   states(): HeldLogState[] {
     const states: HeldLogState[] = [];

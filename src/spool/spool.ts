@@ -81,6 +81,7 @@ export class Spool {
   /** Sessions wait for what the start found of them: until `over`. */
   readonly #waits: { over: () => boolean; end: () => void }[] = [];
   #timers: ReturnType<typeof setInterval>[] = [];
+  #journalTimer: ReturnType<typeof setInterval> | undefined;
   #degraded: string | undefined;
   #journalSync: Promise<void> | undefined;
   /** Damage was met, so what is missing behind it is missing because of it. */
@@ -208,11 +209,16 @@ export class Spool {
     if (!this.recovered.checkpoints.hasRoom) await checkpointer.write();
     this.#every(TURN, () => this.#turn());
     this.#every(LOOK, () => this.#look());
-    const { sync } = this.#settings;
-    if (sync !== "never")
-      this.#every(sync === "always" ? LOOK : sync, () => {
-        if (this.#journalSync === undefined) void this.#syncJournal();
-      });
+    this.#syncJournalRegularly();
+  }
+
+  /** `disk`, `held`, `minFreeDisk` and `sync` are read again: they may be others than before. Not to be called after `stop`. */
+  settingsChanged(): void {
+    const { held, sync } = this.#settings;
+    this.held.allow(held);
+    this.queue.setSync(sync);
+    this.#look();
+    this.#syncJournalRegularly();
   }
 
   report(): SpoolReport {
@@ -264,6 +270,7 @@ export class Spool {
   /** To be called when nothing is appended, read or delivered any more. */
   async stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
+    clearInterval(this.#journalTimer);
     this.receipts.stop();
     this.journal.flush();
     await this.queue.stop();
@@ -348,6 +355,15 @@ export class Spool {
   #full(): void {
     this.#look();
     if (this.queue.full && this.#checkpointer !== undefined) void this.#checkpointer.write();
+  }
+
+  #syncJournalRegularly(): void {
+    const { sync } = this.#settings;
+    clearInterval(this.#journalTimer);
+    const look = () => {
+      if (this.#journalSync === undefined) void this.#syncJournal();
+    };
+    this.#journalTimer = sync === "never" ? undefined : setInterval(look, sync === "always" ? LOOK : sync);
   }
 
   /** Resolves when all that the journal has now is safe from a power cut, or the disk refuses that. */

@@ -17,6 +17,7 @@ export interface LogSyncParts {
   directory: string;
   control: LogControl;
   segments: LogSegments;
+  /** To begin with. */
   mode: SyncMode;
   /** No segment below it is there. */
   firstOrdinal: number;
@@ -30,6 +31,7 @@ const TRY_AGAIN = 1000;
 
 export class LogSync {
   readonly #parts: LogSyncParts;
+  #mode: SyncMode;
   /** Segments below it are wholly synced, or failed. */
   #ordinal: number;
   /** The one that was synced last and may have more. */
@@ -46,13 +48,22 @@ export class LogSync {
 
   constructor(parts: LogSyncParts) {
     this.#parts = parts;
+    this.#mode = parts.mode;
     this.#ordinal = this.#named = parts.firstOrdinal;
   }
 
   start(): void {
-    const { mode } = this.#parts;
+    const mode = this.#mode;
     if (typeof mode === "number") this.#timer = setInterval(() => this.#due && this.soon(), mode);
-    else if (mode === "always") this.#watch();
+    else if (mode === "always" && this.#running === undefined) this.#watch();
+  }
+
+  /** From now on so often. One that is on its way goes on, and is followed by what the new mode asks for. */
+  setMode(mode: SyncMode): void {
+    if (mode === this.#mode || this.#stopped) return;
+    clearInterval(this.#timer);
+    this.#mode = mode;
+    this.start();
   }
 
   /** Starts one of all there is now, or another one when one is on its way. */
@@ -67,7 +78,7 @@ export class LogSync {
       const again = this.#again;
       this.#again = false;
       if (again && this.#due) this.soon();
-      else if (this.#parts.mode === "always" && !this.#stopped) this.#watch();
+      else if (this.#mode === "always" && !this.#stopped) this.#watch();
     });
   }
 

@@ -24,6 +24,7 @@ export const silentLog: Log = {
   child: () => silentLog,
   reopen: () => {},
   setLevel: () => {},
+  prepare: () => ({ use() {}, drop() {} }),
 };
 
 export function frame(value: string | Buffer, topic = "orders"): Buffer {

@@ -3,6 +3,8 @@ import { duration, integer, size, text, wordOr } from "../kinds.ts";
 import type { Table, Tables } from "./key.ts";
 
 const MB = 1024 * 1024;
+/** What is kept of a smaller disk for the journal, and how large a block may get, is decided at the start by its size. */
+const SMALL_DISK = 64 * MB;
 
 export const buffer: Table<Tables["buffer"]> = {
   about: "Where messages wait until Kafka has them.",
@@ -11,16 +13,19 @@ export const buffer: Table<Tables["buffer"]> = {
       kind: text("the path of a directory", { empty: false }),
       default: { from: (places) => places.state },
       about: "The directory of the disk buffer; of no effect while `disk` is 0.",
+      restart: true,
     },
     disk: {
       kind: size("0", "1048576g"),
       default: 4096 * MB,
       about: "How much disk waiting messages may take, at least 1m; 0 keeps them in memory only.",
+      restart: { when: (from, to) => Math.min(from, to) < SMALL_DISK, about: "a change from or to less than 64m" },
     },
     memory: {
       kind: size("16m", "64g"),
       default: 128 * MB,
       about: "How much memory messages may take, whatever the backlog. bruce itself needs up to 100m more.",
+      restart: true,
     },
     segment: {
       kind: size("64k", "1g"),
@@ -28,6 +33,7 @@ export const buffer: Table<Tables["buffer"]> = {
       about:
         "How large one file of the disk buffer gets, at most an eighth of `disk`; less than the default when that asks " +
         "for it. Of no effect while `disk` is 0.",
+      restart: true,
     },
     sync: {
       kind: wordOr(["always", "never"], duration("1ms", "1h")),

@@ -19,16 +19,18 @@ function unixInput(
   return {
     about,
     keys: {
-      enabled: { kind: bool, default: true, about: "Open this socket." },
+      enabled: { kind: bool, default: true, about: "Open this socket.", restart: true },
       path: {
         kind: text("a path of 1 to 107 bytes", { empty: false }),
         default: { from: words.path },
         about: "Where the socket's file is. A file left behind by a dead process is replaced, a socket in use is not.",
+        restart: true,
       },
       mode: {
         kind: mode,
         default: 0o222,
         about: 'The permissions of that file, whatever the umask: who may write messages; `"0222"` is any local user.',
+        restart: true,
       },
       maxMessage: {
         kind: size("64", words.maxMessage.most),
@@ -72,11 +74,12 @@ export const stream = unixInput(
 export const tcp: Table<Tables["input.tcp"]> = {
   about: "The same as the stream socket over TCP. There is no login: anyone who can connect can write to any topic.",
   keys: {
-    enabled: { kind: bool, default: false, about: "Listen." },
+    enabled: { kind: bool, default: false, about: "Listen.", restart: true },
     listen: {
       kind: address,
       default: { host: "127.0.0.1", port: 9000 },
       about: "The address to listen at; one that is not loopback opens it to the network.",
+      restart: true,
     },
     maxMessage: { ...stream.keys.maxMessage },
     whenFull: { ...stream.keys.whenFull },

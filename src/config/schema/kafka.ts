@@ -25,11 +25,13 @@ export const kafka: Table<Tables["kafka"]> = {
       about:
         "Who must have a batch before it counts as delivered: all in-sync replicas, the leader only, or nobody. " +
         "1 and 0 need `idempotence = false`.",
+      restart: true,
     },
     idempotence: {
       kind: bool,
       default: true,
       about: "Let the brokers recognise a batch that is sent again, so that a retry never duplicates it.",
+      restart: true,
     },
     requestTimeout: {
       kind: duration("10ms", "1h"),

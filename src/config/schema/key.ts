@@ -3,6 +3,13 @@ import type { Kind } from "../kinds.ts";
 import type { Places } from "../places.ts";
 import type { Settings, TopicSettings } from "../types.ts";
 
+/** A change that waits for a restart only from, or to, some values. */
+export interface RestartWhen<T> {
+  when(from: T, to: T): boolean;
+  /** Which those are, for the reference. */
+  about: string;
+}
+
 /** A default that depends on who runs bruce. */
 export type PlaceDefault<T> = { from: (places: Places) => T };
 
@@ -14,6 +21,8 @@ export interface Key<T> {
   about: string;
   /** Never shown. */
   secret?: true;
+  /** What it is while bruce runs stays until the next start; left out: a reload changes it. */
+  restart?: true | RestartWhen<T>;
 }
 
 export interface Table<T> {

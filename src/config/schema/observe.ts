@@ -9,12 +9,13 @@ const directory = text('the path of a directory, or ""', { empty: true });
 export const http: Table<Tables["http"]> = {
   about: "The status page, metrics and health checks.",
   keys: {
-    enabled: { kind: bool, default: true, about: "Listen." },
+    enabled: { kind: bool, default: true, about: "Listen.", restart: true },
     listen: {
       kind: address,
       default: { host: "127.0.0.1", port: 9090 },
       about:
         "The address to listen at; there is no login, so one that is not loopback shows the status to the network.",
+      restart: true,
     },
     discardReportInterval: {
       kind: duration("1s", "24h"),
