@@ -1,13 +1,16 @@
 // The picture of the cluster: its brokers, and the leaders of the topics that are wanted. Kept fresh on a connection of
 // its own. What to ask for when is decided in clusterTopics.ts, whom to ask in clusterLink.ts.
 import type { Settings } from "../config/settings.ts";
+import { ErrorCode } from "../kafka/errors.ts";
 import { METADATA_KEY, METADATA_VERSIONS, type MetadataResponse, metadataRequest } from "../kafka/metadata.ts";
 import type { Log } from "../observe/log.ts";
+import { type After, afterDelay } from "./after.ts";
 import { backoffDelay } from "./backoff.ts";
 import { type Broker, type BrokerAddress, ClusterLink, type Connection, sameAddresses } from "./clusterLink.ts";
-import { type Ask, ClusterTopics, type TopicState } from "./clusterTopics.ts";
+import type { TopicState } from "./clusterTopic.ts";
+import { type Ask, ClusterTopics } from "./clusterTopics.ts";
 
-export type { TopicState } from "./clusterTopics.ts";
+export type { TopicState } from "./clusterTopic.ts";
 
 export interface ClusterParts {
   /** Read when they are needed: they may change. But see `Cluster.setBootstrap` for the brokers. */
@@ -18,8 +21,7 @@ export interface ClusterParts {
   now: () => number;
   /** In [0, 1). */
   random: () => number;
-  /** Calls back after so many ms; returns what calls it off. */
-  after?: (delay: number, callback: () => void) => () => void;
+  after?: After;
   /** Between failing brokers, and between refreshes. */
   delivery?: Pick<Settings["delivery"], "backoff" | "backoffMax">;
   /** Topics that existed when an earlier run ended. */
@@ -30,6 +32,15 @@ export interface ClusterParts {
 const TOPICS_AT_ONCE = 1_000;
 /** Topics that are wanted within so many ms go into one request. */
 const GATHER = 2;
+/** However often something contradicts the picture, all is asked for at most this often while nothing new is learnt. ms */
+const REFRESH_APART = 2_000;
+/** While that goes on, after another quarter of the time that it has gone on for; at most so many ms. */
+const SHARE_OF_TROUBLE = 1 / 4;
+const REFRESH_APART_IN_THE_LONG_RUN = 10_000;
+/** When nothing contradicted the picture for so long, the trouble was over. ms */
+const CALM = 20_000;
+/** After so many answers with nothing new another broker is asked: the one in use may have lost touch with the others. */
+const FRUITLESS_AT_ONE = 5;
 /** A broker that is silent for so long is left for another, even where a produce request may take longer. ms */
 const PATIENCE = 10_000;
 
@@ -52,12 +63,16 @@ export class Cluster {
   /** Not before: backoff after a failure. */
   #notBefore: number;
   #lastAsked = Number.NEGATIVE_INFINITY;
+  /** Something contradicts the picture, and `#refreshAt` is soon. */
+  #urgent = false;
+  /** Since when something contradicted it, again and again, how often that was looked into, and when last it did. */
+  #trouble = { since: 0, fruitless: 0, last: Number.NEGATIVE_INFINITY };
   #failuresInARow = 0;
   #timer: { at: number; cancel: () => void } | undefined;
 
   constructor(parts: ClusterParts) {
     this.#parts = { after: afterDelay, delivery: { backoff: 100, backoffMax: 5_000 }, topicsSeen: [], ...parts };
-    this.#topics = new ClusterTopics(parts.kafka, parts.topicsSeen);
+    this.#topics = new ClusterTopics(parts);
     this.#link = new ClusterLink(parts.kafka.brokers, this.#parts);
     this.#refreshAt = this.#notBefore = parts.now();
   }
@@ -114,12 +129,25 @@ export class Cluster {
     this.#topics.forget(name);
   }
 
-  /** Something contradicts the picture: asks for all of it soon. Many calls make one request. */
+  /**
+   * Something contradicts the picture: asks for all of it soon, but less and less so while that teaches nothing new. Many calls
+   * make one request. What is wrong here is often wrong for every host there is, at this very instant: so by chance a bit later.
+   */
   refresh(why: string): void {
-    const { now, delivery, log } = this.#parts;
-    const at = Math.max(now() + GATHER, this.#lastAsked + delivery.backoff);
+    const { now, random, delivery, log } = this.#parts;
+    const time = now();
+    const trouble = this.#trouble;
+    if (time - trouble.last > CALM) trouble.fruitless = 0;
+    if (trouble.fruitless === 0) trouble.since = time;
+    trouble.last = time;
+    if (this.#urgent) return;
+    const inTheLongRun = Math.min((time - trouble.since) * SHARE_OF_TROUBLE, REFRESH_APART_IN_THE_LONG_RUN);
+    const most = Math.max(delivery.backoff, REFRESH_APART, inTheLongRun);
+    const pause = backoffDelay(trouble.fruitless + 1, delivery.backoff, most, random);
+    const at = Math.max(time + GATHER + delivery.backoff * random(), this.#lastAsked + pause);
     if (at >= this.#refreshAt) return;
     log.debug("metadata is to be refreshed", { why });
+    this.#urgent = true;
     this.#refreshAt = at;
     this.#wakeAt(at);
   }
@@ -169,11 +197,15 @@ export class Cluster {
     const { now, random, kafka } = this.#parts;
     const time = now();
     const full = this.#refreshAt <= time;
+    const urgent = full && this.#urgent;
     if (full) {
+      this.#urgent = false;
       this.#topics.refresh(time);
       this.#refreshAt = time + kafka.metadataRefresh * (0.9 + 0.2 * random());
     }
     const ask = this.#topics.take(time, TOPICS_AT_ONCE, this.#link.brokers.size);
+    const { fruitless } = this.#trouble;
+    if (urgent && fruitless > 0 && fruitless % FRUITLESS_AT_ONE === 0) ask.confirm ??= { notFrom: this.#link.brokerId };
     if (!full && ask.names.length === 0) return this.#arm();
     this.#state = "asking";
     this.#lastAsked = time;
@@ -181,7 +213,7 @@ export class Cluster {
     try {
       const response = await this.#request(ask);
       if (this.#stopped) return;
-      changed = this.#answered(ask, response);
+      changed = this.#answered(ask, response, urgent);
     } catch (error) {
       if (this.#stopped) return;
       this.#failed(ask, error as Error, full);
@@ -207,19 +239,28 @@ export class Cluster {
     });
   }
 
-  #answered({ names }: Ask, response: MetadataResponse): Set<string> {
+  #answered({ names }: Ask, response: MetadataResponse, urgent: boolean): Set<string> {
     const { now, log } = this.#parts;
     // A broker that is just starting may know of nobody, not even of itself.
     if (response.brokers.length === 0) throw new Error("the broker names no brokers");
+    if (response.topics.some(({ errorCode }) => errorCode === ErrorCode.REBOOTSTRAP_REQUIRED)) {
+      this.#link.startOver();
+      throw new Error("the broker wants us to begin again at kafka.brokers");
+    }
+    const clusterId = response.clusterId ?? undefined;
+    const another = this.clusterId !== undefined && this.clusterId !== clusterId;
+    if (another) this.#topics.forgetEpochs();
     const modified = this.#brokersDiffer(response);
     this.#link.succeeded(response.brokers);
     const source = { brokerId: this.#link.brokerId, brokerIds: new Set(this.#link.brokers.keys()) };
     const changed = this.#topics.answered(names, response.topics, source, now());
     this.lastUpdated = Date.now();
-    if (modified || changed.size > 0) this.lastModified = this.lastUpdated;
-    const clusterId = response.clusterId ?? undefined;
+    const news = modified || changed.size > 0;
+    if (news) this.lastModified = this.lastUpdated;
+    if (news) this.#trouble.fruitless = 0;
+    else if (urgent) this.#trouble.fruitless++;
     const fields = { address: this.address, cluster_id: clusterId, brokers: response.brokers.length };
-    if (this.clusterId !== undefined && this.clusterId !== clusterId) {
+    if (another) {
       log.warn("another cluster answers than before: is kafka.brokers right?", { ...fields, before: this.clusterId });
     } else if (this.#failuresInARow > 0 || this.clusterId === undefined) {
       log.info("the cluster answers", fields);
@@ -259,9 +300,4 @@ export class Cluster {
   get #stopped(): boolean {
     return this.#state === "stopped";
   }
-}
-
-function afterDelay(delay: number, callback: () => void): () => void {
-  const timer = setTimeout(callback, delay);
-  return () => clearTimeout(timer);
 }

@@ -65,6 +65,11 @@ function fakeCluster(options: { random?: number; session?: number; bootstrap?: s
     go: () => held?.resolve(),
   };
   const topics = new Map<string, number[] | number>();
+  /** What brokers by that name say instead. */
+  const lagging = new Map<string, typeof topics>();
+  /** The leader epoch of a topic's partitions; 0 where there is none. */
+  const epochs = new Map<string, number>();
+  const name = { is: "c" };
   let live = Array.from({ length: 3 }, (_, n) => ({ id: n + 1, host: `b${n + 1}`, port: n + 1 }));
   let open = 0;
 
@@ -99,14 +104,15 @@ function fakeCluster(options: { random?: number; session?: number; bootstrap?: s
         if (silent.has(to)) await new Promise((_, reject) => (cut = () => reject(new Error("given up"))));
         const response: MetadataResponse = {
           brokers: live,
-          clusterId: "c",
+          clusterId: name.is,
           controllerId: 1,
           throttleTime: 0,
-          topics: names.map((name) => {
-            const leaders = topics.get(name) ?? 3;
-            if (typeof leaders === "number") return { errorCode: leaders, name, partitions: [] };
-            const partitions = leaders.map((leader, id) => ({ errorCode: 0, id, leader, leaderEpoch: 0 }));
-            return { errorCode: 0, name, partitions };
+          topics: names.map((topic) => {
+            const leaders = (lagging.get(to) ?? topics).get(topic) ?? 3;
+            if (typeof leaders === "number") return { errorCode: leaders, name: topic, partitions: [] };
+            const leaderEpoch = epochs.get(`${topic} ${to}`) ?? epochs.get(topic) ?? 0;
+            const partitions = leaders.map((leader, id) => ({ errorCode: 0, id, leader, leaderEpoch }));
+            return { errorCode: 0, name: topic, partitions };
           }),
         };
         return response as T;
@@ -129,7 +135,23 @@ function fakeCluster(options: { random?: number; session?: number; bootstrap?: s
   const changes: string[][] = [];
   cluster.onChange = (names) => void changes.push([...names].sort());
   return {
-    ...{ cluster, kafka, time, asked, dialled, down, hanging, silent, topics, changes, warnings, answer },
+    ...{
+      cluster,
+      kafka,
+      time,
+      asked,
+      dialled,
+      down,
+      hanging,
+      silent,
+      topics,
+      lagging,
+      epochs,
+      name,
+      changes,
+      warnings,
+      answer,
+    },
     get open() {
       return open;
     },
@@ -208,22 +230,74 @@ describe("the picture of the cluster", () => {
     }
   });
 
-  test("is refreshed soon when told to, many calls making one request, never more often than the backoff", async () => {
+  test("is refreshed soon when told to, many calls making one request", async () => {
     const { cluster, time, asked, topics } = fakeCluster();
     topics.set("t", [1]);
     cluster.start();
     cluster.want("t");
     await time.pass(1_000);
     const before = asked.length;
-    for (let n = 0; n < 1_000; n++) {
-      cluster.refresh("a leader moved");
-      if (n % 100 === 0) await time.pass(10);
+    for (let n = 0; n < 1_000; n++) cluster.refresh("a leader moved");
+    await time.pass(1_000);
+    expect(asked.slice(before)).toEqual([{ to: "boot:9", topics: ["t"], at: 1_052 }]);
+  });
+
+  test("is refreshed at an instant of its own by each host that sees the same trouble", async () => {
+    const times = new Set<number>();
+    for (let host = 0; host < 10; host++) {
+      const { cluster, time, asked } = fakeCluster({ random: host / 10 });
+      cluster.start();
+      await time.pass(1_000);
+      cluster.refresh("a broker closed all connections");
+      await time.pass(1_000);
+      times.add((asked[1] as Asked).at);
     }
-    await time.pass(500);
-    const later = asked.slice(before);
-    expect(later[0]).toEqual({ to: "boot:9", topics: ["t"], at: 1_002 });
-    expect(later).toHaveLength(2);
-    expect((later[1] as Asked).at - (later[0] as Asked).at).toBeGreaterThanOrEqual(100);
+    expect([...times].sort()).toEqual([1002, 1012, 1022, 1032, 1042, 1052, 1062, 1072, 1082, 1092]);
+  });
+
+  test("is refreshed less and less while that teaches nothing, and soon again after news", async () => {
+    const { cluster, time, asked, topics } = fakeCluster();
+    topics.set("t", [1]);
+    cluster.start();
+    cluster.want("t");
+    await time.pass(1_000);
+    const trouble = async (ms: number) => {
+      const before = asked.length;
+      for (let passed = 0; passed < ms; passed += 10) {
+        cluster.refresh("a partition cannot be written");
+        await time.pass(10);
+      }
+      return asked.slice(before).map(({ at }) => at);
+    };
+    // Doubling from backoff to 2 s, and three quarters of that here.
+    expect((await trouble(10_000)).length).toBeLessThan(12);
+    expect((await trouble(60_000)).length).toBeLessThan(20);
+    const late = await trouble(60_000);
+    expect(late.length).toBeLessThan(10);
+    expect(late.length).toBeGreaterThan(5);
+    topics.set("t", [2]);
+    await trouble(10_000);
+    expect(cluster.topic("t")).toMatchObject({ partitions: [{ leader: 2 }] });
+    topics.set("t", [3]);
+    await time.pass(30_000);
+    await trouble(300);
+    expect(cluster.topic("t")).toMatchObject({ partitions: [{ leader: 3 }] });
+  });
+
+  test("is asked of another broker when what one says goes on being contradicted", async () => {
+    const { cluster, time, topics, lagging } = fakeCluster();
+    topics.set("t", [1]);
+    cluster.start();
+    cluster.want("t");
+    await time.pass(1_000);
+    lagging.set("boot:9", new Map(topics));
+    topics.set("t", [2]);
+    for (let passed = 0; passed < 5_000; passed += 10) {
+      cluster.refresh("not the leader");
+      await time.pass(10);
+    }
+    expect(cluster.topic("t")).toMatchObject({ partitions: [{ leader: 2 }] });
+    expect(cluster.address).not.toBe("boot:9");
   });
 
   test("says which topics changed, and nothing after stop()", async () => {
@@ -502,4 +576,115 @@ test("one that hangs while connecting is left for another after 3 s", async () =
   cluster.start();
   await time.pass(4_000);
   expect(asked.map(({ to }) => to)).toEqual(["two:1"]);
+});
+
+test("a broker that asks for it is left for the bootstrap list", async () => {
+  const { cluster, time, dialled, topics } = fakeCluster();
+  topics.set("t", [1]);
+  cluster.start();
+  cluster.want("t");
+  await time.pass(10);
+  topics.set("t", 129);
+  cluster.renewConnection("so that it is a broker that the cluster named");
+  await time.pass(150);
+  topics.set("t", [2]);
+  await time.pass(1_000);
+  expect(dialled.slice(0, 3)).toEqual(["boot:9", expect.stringMatching(/^b\d:/), "boot:9"]);
+  expect(cluster.topic("t")).toMatchObject({ partitions: [{ leader: 2 }] });
+});
+
+describe("a broker whose picture is older", () => {
+  const known = async (options?: Parameters<typeof fakeCluster>[0]) => {
+    const fake = fakeCluster(options);
+    fake.topics.set("t", [2]);
+    fake.epochs.set("t", 7);
+    fake.cluster.start();
+    fake.cluster.want("t");
+    await fake.time.pass(10);
+    expect(fake.cluster.topic("t")).toMatchObject({ partitions: [{ leader: 2 }] });
+    return fake;
+  };
+  const leader = ({ cluster }: { cluster: Cluster }) => {
+    const state = cluster.topic("t");
+    return state.kind === "known" ? state.partitions[0]?.leader : state.kind;
+  };
+
+  test("does not move a leader back: another broker is asked", async () => {
+    const fake = await known();
+    const { cluster, time, epochs, lagging, asked, changes } = fake;
+    lagging.set("boot:9", new Map([["t", [1]]]));
+    epochs.set("t boot:9", 6);
+    cluster.refresh("test");
+    await time.pass(10_000);
+    expect(leader(fake)).toBe(2);
+    expect(changes.flat()).toEqual(["t"]);
+    expect(asked.at(-1)?.to).not.toBe("boot:9");
+    expect(asked).toHaveLength(3);
+  });
+
+  test("is believed when another has the same: the topic was deleted and made again", async () => {
+    const fake = await known();
+    const { cluster, time, epochs, topics } = fake;
+    epochs.set("t", 0);
+    topics.set("t", [3]);
+    cluster.refresh("test");
+    await time.pass(2_500);
+    expect(leader(fake)).toBe(3);
+    topics.set("t", [1]);
+    cluster.refresh("test");
+    await time.pass(200);
+    expect(leader(fake)).toBe(1);
+  });
+
+  test("is believed at once when the topic was gone in between", async () => {
+    const fake = await known();
+    const { cluster, time, epochs, topics, asked } = fake;
+    topics.delete("t");
+    cluster.refresh("test");
+    await time.pass(200);
+    epochs.set("t", 0);
+    topics.set("t", [3]);
+    await time.pass(6_000);
+    expect(leader(fake)).toBe(3);
+    expect(asked).toHaveLength(3);
+  });
+
+  test("is believed after 5 s when nobody else can be asked", async () => {
+    const fake = await known();
+    const { cluster, time, epochs, topics, down } = fake;
+    for (const each of ["b1:1", "b2:2", "b3:3"]) down.add(each);
+    epochs.set("t", 0);
+    topics.set("t", [3]);
+    cluster.refresh("test");
+    await time.pass(20_000);
+    expect(leader(fake)).toBe(3);
+  });
+
+  test("takes away no partitions; two brokers do", async () => {
+    const fake = await known();
+    const { cluster, time, lagging, topics } = fake;
+    topics.set("t", [2, 2]);
+    cluster.refresh("test");
+    await time.pass(200);
+    lagging.set("boot:9", new Map([["t", [2]]]));
+    cluster.refresh("test");
+    await time.pass(10_000);
+    expect(cluster.topic("t")).toMatchObject({ partitions: [{ id: 0 }, { id: 1 }] });
+    topics.set("t", [2]);
+    cluster.refresh("test");
+    await time.pass(10_000);
+    const state = cluster.topic("t");
+    expect(state.kind === "known" && state.partitions).toHaveLength(1);
+  });
+
+  test("of another cluster is no older one", async () => {
+    const fake = await known();
+    const { cluster, time, epochs, topics, name } = fake;
+    name.is = "another";
+    epochs.set("t", 0);
+    topics.set("t", [3]);
+    cluster.refresh("test");
+    await time.pass(200);
+    expect(leader(fake)).toBe(3);
+  });
 });

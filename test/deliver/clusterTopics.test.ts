@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { type AnswerSource, ClusterTopics } from "../../src/deliver/clusterTopics.ts";
+import type { AnswerSource } from "../../src/deliver/clusterTopic.ts";
+import { ClusterTopics } from "../../src/deliver/clusterTopics.ts";
 import type { MetadataTopic } from "../../src/kafka/metadata.ts";
 
 const MISSING = 3;
@@ -18,9 +19,14 @@ const from = (brokerId: number | undefined, ...brokerIds: number[]): AnswerSourc
   brokerIds: new Set(brokerIds),
 });
 
+/** Without jitter: every wait is the least that it may be. */
+function topicsOf({ autoCreate = false, seen = [] as string[], random = () => 0 } = {}) {
+  return new ClusterTopics({ kafka: { autoCreateTopics: autoCreate }, topicsSeen: seen, random });
+}
+
 /** One topic "t" in a cluster of brokers 1, 2 and 3, at time 0. */
 function oneTopic({ autoCreate = false, brokers = [1, 2, 3], seen = [] as string[] } = {}) {
-  const topics = new ClusterTopics({ autoCreateTopics: autoCreate }, seen);
+  const topics = topicsOf({ autoCreate, seen });
   topics.want("t", 0);
   return {
     topics,
@@ -36,7 +42,7 @@ function oneTopic({ autoCreate = false, brokers = [1, 2, 3], seen = [] as string
 
 describe("a topic that exists", () => {
   test("is known by its partitions in ascending order, and not asked for again by itself", () => {
-    const topics = new ClusterTopics({ autoCreateTopics: false });
+    const topics = topicsOf();
     topics.want("t", 0);
     expect(topics.state("t")).toEqual({ kind: "unknown" });
     const { names } = topics.take(0, 100, 3);
@@ -160,7 +166,7 @@ describe("a topic never seen", () => {
   });
 
   test("left out of the answer stays unknown and is asked for again", () => {
-    const topics = new ClusterTopics({ autoCreateTopics: false });
+    const topics = topicsOf();
     topics.want("t", 0);
     topics.answered(topics.take(0, 100, 1).names, [answer("other", 0, [1])], from(1, 1), 0);
     expect(topics.state("t")).toEqual({ kind: "unknown" });
@@ -263,7 +269,7 @@ describe("a topic seen before a restart", () => {
 
 describe("asking", () => {
   test("puts all that is due into one request, up to the most, and the rest into the next", () => {
-    const topics = new ClusterTopics({ autoCreateTopics: false });
+    const topics = topicsOf();
     for (let n = 0; n < 250; n++) topics.want(`t${n}`, 0);
     topics.want("later", 50);
     expect(topics.take(0, 100, 1).names).toHaveLength(100);
@@ -274,7 +280,7 @@ describe("asking", () => {
   });
 
   test("without an answer makes them due again", () => {
-    const topics = new ClusterTopics({ autoCreateTopics: false });
+    const topics = topicsOf();
     topics.want("t", 0);
     const { names } = topics.take(0, 100, 1);
     topics.failed(names, 30);
@@ -282,7 +288,7 @@ describe("asking", () => {
   });
 
   test("a refresh spares what is not there for 5 s after it was asked for", () => {
-    const topics = new ClusterTopics({ autoCreateTopics: false });
+    const topics = topicsOf();
     for (const name of ["here", "gone", "secret"]) topics.want(name, 0);
     const { names } = topics.take(0, 100, 1);
     const answers = [answer("here", 0, [1]), answer("gone", MISSING), answer("secret", FORBIDDEN)];
@@ -294,7 +300,7 @@ describe("asking", () => {
   });
 
   test("a refresh wanted while the answer is under way is not lost", () => {
-    const topics = new ClusterTopics({ autoCreateTopics: false });
+    const topics = topicsOf();
     topics.want("t", 0);
     const { names } = topics.take(0, 100, 1);
     topics.refresh(5);
@@ -303,7 +309,7 @@ describe("asking", () => {
   });
 
   test("a topic forgotten is asked for no more, whatever is under way", () => {
-    const topics = new ClusterTopics({ autoCreateTopics: false });
+    const topics = topicsOf();
     topics.want("t", 0);
     const { names } = topics.take(0, 100, 1);
     topics.forget("t");
