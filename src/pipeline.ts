@@ -14,9 +14,11 @@ import { type Books, Ledger } from "./observe/ledger.ts";
 import type { Log } from "./observe/log.ts";
 import type { BatchSurroundings } from "./route/batchQueue.ts";
 import { BufferPool } from "./route/bufferPool.ts";
+import { Expiry } from "./route/expiry.ts";
 import { LingerClock } from "./route/lingerClock.ts";
 import { LingerTimer } from "./route/lingerTimer.ts";
 import { MemoryBudget } from "./route/memoryBudget.ts";
+import { MessageAge } from "./route/messageAge.ts";
 import { Router } from "./route/router.ts";
 import { Topic } from "./route/topic.ts";
 import { TopicTable } from "./route/topicTable.ts";
@@ -44,6 +46,8 @@ export interface PipelineParts {
   /** The logs on disk of what cannot be delivered; left out: it is held in memory. */
   held?: HeldLogs;
   hold?: Pick<HolderParts, "markOf" | "times">;
+  /** Milliseconds since the epoch: the clock by which messages were received. */
+  wallClock?: () => number;
   /** What an earlier run left. */
   restored?: Pick<RestoreParts, "entries" | "bound" | "fetch"> & { topicsSeen: Iterable<string>; books?: Books };
 }
@@ -85,6 +89,7 @@ export function startPipeline({
   journal,
   held,
   hold,
+  wallClock = Date.now,
   restored,
 }: PipelineParts): Pipeline {
   const now = () => performance.now();
@@ -111,6 +116,8 @@ export function startPipeline({
   const topicsSeen = restored?.topicsSeen ?? [];
   const { kafka, delivery } = settings;
   const cluster = new Cluster({ kafka, delivery, log, connect, now, random, topicsSeen });
+  const age = new MessageAge({ wall: wallClock, monotonic: now });
+  const expiry = new Expiry({ topics: () => topics.values(), settle: settlement, age });
   const drainWaiting = (topic: Topic) => router.drainWaiting(topic);
   const dispatcher = new Dispatcher({
     settings,
@@ -122,6 +129,7 @@ export function startPipeline({
     log,
     now,
     random,
+    isOver: (topic, batch) => expiry.isOver(topic, batch),
     onRelease: drainWaiting,
   });
   const topics = new TopicTable(maxTopics, (name) => {
@@ -136,6 +144,7 @@ export function startPipeline({
     ledger,
     around,
     settle: settlement,
+    age,
     now,
     onRouted: () => lingerTimer.arm(),
     onFull: () => holder.look(true),
@@ -161,6 +170,7 @@ export function startPipeline({
   cluster.start();
   router.start();
   holder.start();
+  expiry.start();
 
   return {
     ledger,
@@ -190,6 +200,7 @@ export function startPipeline({
     dropOldest: (bytes) => router.dropOldest(bytes),
     stop() {
       holder.stop();
+      expiry.stop();
       router.stop();
       lingerTimer.stop();
       cluster.stop();

@@ -37,6 +37,8 @@ export interface DispatcherParts {
   now: () => number;
   random: () => number;
   after?: After;
+  /** Whether a batch that was never sent is too old to be. */
+  isOver: (topic: Topic, batch: Batch) => boolean;
   /** A held topic is live again: what waits for it can move. */
   onRelease: (topic: Topic) => void;
 }
@@ -305,7 +307,7 @@ export class Dispatcher implements DueListener {
     while (lane.line.length > 0 && size < requestBytes) {
       const outbox = lane.line.shift() as Outbox;
       outbox.state = { kind: "idle" };
-      const batch = outbox.next();
+      const batch = this.#next(outbox);
       if (batch === undefined) continue;
       outbox.state = { kind: "in flight", batch, sentAt: this.#parts.now() };
       parcels.push({ outbox, batch });
@@ -314,6 +316,18 @@ export class Dispatcher implements DueListener {
     }
     for (const topic of more) this.anyDue(topic);
     return parcels;
+  }
+
+  /** The batch to send now: one that was sent before, or else the first that is not too old. */
+  #next(outbox: Outbox): Batch | undefined {
+    const { isOver, settlement } = this.#parts;
+    const again = outbox.resend.length > 0;
+    const { topic } = outbox.partition;
+    for (;;) {
+      const batch = outbox.next();
+      if (batch === undefined || again || !isOver(topic, batch)) return batch;
+      settlement.discardedBatch(topic, batch, "expired");
+    }
   }
 
   #send(lane: Lane, connection: LaneConnection, parcels: Parcel[]): void {

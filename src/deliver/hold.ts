@@ -5,7 +5,7 @@ import type { BatchQueue, BatchSurroundings } from "../route/batchQueue.ts";
 import type { Router, Settle } from "../route/router.ts";
 import type { Partition, Topic } from "../route/topic.ts";
 import type { Waiting } from "../route/waiting.ts";
-import { type FrameMark, NO_MARK } from "../spool/heldFrame.ts";
+import type { FrameMark } from "../spool/heldFrame.ts";
 import { MessageNumbers } from "../spool/numbers.ts";
 import type { Broker } from "./broker.ts";
 import { takeBack, type Unsent } from "./takeBack.ts";
@@ -37,10 +37,12 @@ export interface HolderParts {
   router: Pick<Router, "drainWaiting" | "spillSoon">;
   /** See `Dispatcher.takeGone`. */
   takeGone: (partition: Partition) => Batch[];
-  /** Whose message it is, by its number; left out: nobody asks. */
-  markOf?: (number: number) => FrameMark;
+  /** Whose message it is, by its number; left out: nobody asks. `receivedAt`: to stand in the answer. */
+  markOf?: (number: number, receivedAt: number) => FrameMark;
   /** Milliseconds, monotonic. */
   now: () => number;
+  /** Milliseconds since the epoch. */
+  wallClock?: () => number;
   log: Log;
   times?: Partial<HoldTimes>;
 }
@@ -152,7 +154,9 @@ export class Holder {
 
   /** What is for a partition that is no more goes to the others. Answers whether there is any. */
   #leave(topic: Topic, partition: Partition): boolean {
-    const sent = this.#parts.takeGone(partition);
+    // What was sent is not given up because of its age: that begins anew.
+    const receivedAt = (this.#parts.wallClock ?? Date.now)();
+    const sent = this.#parts.takeGone(partition).map((batch) => ({ ...batch, receivedAt }));
     const unsent = this.#unsent(topic, partition);
     unsent.batches.unshift(...sent);
     if (unsent.batches.length > 0) this.#putBack(topic, topic.waitingOf(partition), [unsent]);
@@ -180,12 +184,13 @@ export class Holder {
   }
 
   #putBack(topic: Topic, waiting: Waiting, unsent: Unsent[]): void {
-    const { settle, around, router, markOf = () => NO_MARK } = this.#parts;
+    const { settle, around, router, markOf = anybodys } = this.#parts;
     const { frame, done } = waiting.putBack((numbers) => settle.moved(topic, numbers));
     const most = around.heldMemory.cap + around.memory.cap;
     const one = new MessageNumbers();
-    takeBack(topic.name, unsent, (number, bytes) => {
-      if (!waiting.refuses || around.heldMemory.used < most) frame(number, bytes, 0, bytes.length, markOf(number));
+    takeBack(topic.name, unsent, (number, bytes, receivedAt) => {
+      if (!waiting.refuses || around.heldMemory.used < most)
+        frame(number, bytes, 0, bytes.length, markOf(number, receivedAt));
       else {
         // Unpacked, batches are many times larger.
         one.clear();
@@ -215,6 +220,10 @@ export class Holder {
       batch.dispose();
     }
   }
+}
+
+function anybodys(_number: number, receivedAt: number): FrameMark {
+  return { source: 0, receivedAt, session: undefined };
 }
 
 function ownsAny(waiting: Waiting, batch: Batch): boolean {

@@ -14,8 +14,8 @@ export interface Unsent {
   partitionKey: number | undefined;
 }
 
-/** The frame is `frame`, valid for as long as it is wanted. */
-export type TakenBack = (number: number, frame: Buffer) => void;
+/** The frame is `frame`, valid for as long as it is wanted; `receivedAt`: when it came, or one of its batch after it. */
+export type TakenBack = (number: number, frame: Buffer, receivedAt: number) => void;
 
 const NOTHING = Buffer.alloc(0);
 
@@ -34,6 +34,11 @@ class Source {
     this.#topic = topic;
     this.#unsent = unsent;
     this.#open();
+  }
+
+  /** When the youngest message of its batch was received. */
+  get receivedAt(): number {
+    return this.#batch?.receivedAt ?? 0;
   }
 
   /** The next frame; moves on to the one behind it. */
@@ -83,8 +88,8 @@ export function takeBack(topic: string, unsent: Unsent[], visit: TakenBack): voi
     }
     if (lowest === undefined || lowest.number === Number.POSITIVE_INFINITY) return;
     do {
-      const { number } = lowest;
-      visit(number, lowest.take());
+      const { number, receivedAt } = lowest;
+      visit(number, lowest.take(), receivedAt);
     } while (lowest.number < next);
   }
 }

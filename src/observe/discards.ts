@@ -20,6 +20,10 @@ export const DISCARD_REASONS = [
   "queue_full",
   /** More distinct topics than buffer.max_topics. */
   "max_topics",
+  /** More of its topic came in an interval than its rate_limit allows. */
+  "rate_limited",
+  /** It waited longer than its max_age, and was never sent. */
+  "expired",
   /** The topic does not exist and its policy is to discard. */
   "unknown_topic",
   /** The topic may not be written and its policy is to discard. */

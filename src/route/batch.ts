@@ -17,6 +17,8 @@ export interface Batch {
   readonly checksum: number;
   /** When its first message was routed, in ms of the monotonic clock. */
   readonly openedAt: number;
+  /** When the youngest of its messages was received, in ms since the epoch; 0: nobody knows. */
+  readonly receivedAt: number;
   /** What its memory is counted in, until `dispose`. */
   readonly memory: MemoryUse;
   dispose(): void;
@@ -39,6 +41,7 @@ export interface OpenRecords {
   base: TimestampHalves;
   max: TimestampHalves;
   openedAt: number;
+  receivedAt: number;
 }
 
 /** Above this share of unused bytes, a closed batch moves to a buffer of its own size. */
@@ -51,7 +54,7 @@ export function closeBatch(
   pool: BufferPool,
   memory: MemoryUse,
 ): Batch {
-  const { buffer, length, numbers, openedAt } = records;
+  const { buffer, length, numbers, openedAt, receivedAt } = records;
   const plain = buffer.subarray(RECORDS_AT, length);
   const checksum = crc32(plain);
   const compressed = tryCompress(plain, compression);
@@ -76,6 +79,7 @@ export function closeBatch(
     count: numbers.count,
     checksum,
     openedAt,
+    receivedAt,
     memory,
     dispose() {
       if (disposed) throw new Error("a batch was disposed of twice");

@@ -24,6 +24,9 @@ export class BatchBuilder {
   length = RECORDS_AT;
   readonly numbers = new MessageNumbers();
   readonly openedAt: number;
+  /** When its first message was received, and its youngest, in ms since the epoch: for whoever appends to say; 0: unknown. */
+  since = 0;
+  receivedAt = 0;
   readonly #pool: BufferPool;
   readonly #memory: MemoryUse;
   #buffer: Buffer;
@@ -122,6 +125,7 @@ export class BatchBuilder {
         base: this.#base,
         max: this.#max,
         openedAt: this.openedAt,
+        receivedAt: this.receivedAt,
       },
       compression,
       this.#pool,

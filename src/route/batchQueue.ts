@@ -8,6 +8,14 @@ import type { LingerClock, Lingering } from "./lingerClock.ts";
 import { type MemoryBudget, MemoryUse } from "./memoryBudget.ts";
 import type { HeldDisk } from "./waiting.ts";
 
+/**
+ * A batch is given up as a whole, when the youngest of its messages has its max_age: so its messages must not have come further
+ * apart than this part of max_age.
+ */
+const AGES_TOGETHER = 1 / 16;
+/** The part of max_age that a batch may linger at most. */
+const AGE_TO_LINGER = 1 / 2;
+
 /** What all batch queues share. */
 export interface BatchSurroundings {
   pool: BufferPool;
@@ -40,12 +48,17 @@ export class BatchQueue implements Lingering {
     this.memory = new MemoryUse(around.memory);
   }
 
-  append(now: number, number: number, bytes: Buffer, parts: MessageParts): void {
+  /** `receivedAt`: in milliseconds since the epoch; 0: nobody knows. */
+  append(now: number, number: number, bytes: Buffer, parts: MessageParts, receivedAt: number): void {
     const settings = this.#settings();
     let open = this.#open;
     if (open !== undefined) {
       const size = parts.keyEnd - parts.keyStart + parts.valueEnd - parts.valueStart + RECORD_OVERHEAD;
-      if (open.length + size > settings.requestBytes) {
+      const { maxAge } = settings;
+      if (
+        open.length + size > settings.requestBytes ||
+        (maxAge > 0 && receivedAt - open.since > maxAge * AGES_TOGETHER)
+      ) {
         this.#closed.push(this.#closeOpen(settings));
         this.#onDue();
         open = undefined;
@@ -55,8 +68,10 @@ export class BatchQueue implements Lingering {
       open = new BatchBuilder(this.#around.pool, this.memory, now);
       this.#open = open;
       this.#openIsDue = false;
-      this.#around.linger.add(this, now, settings.linger);
+      open.since = receivedAt;
+      this.#around.linger.add(this, now, lingerOf(settings));
     }
+    if (receivedAt > open.receivedAt) open.receivedAt = receivedAt;
     open.append(number, bytes, parts);
     if (this.#openIsDue) return;
     if (open.length >= settings.bytes || (settings.messages > 0 && open.count >= settings.messages)) this.#becomeDue();
@@ -95,6 +110,16 @@ export class BatchQueue implements Lingering {
     return batches;
   }
 
+  /** Takes out the oldest batches, due or not, as long as `isOver` says of the time at which a batch's youngest message came. */
+  takeOver(isOver: (receivedAt: number) => boolean): Batch[] {
+    const batches: Batch[] = [];
+    for (;;) {
+      const first = this.#closed[0] ?? this.#open;
+      if (first === undefined || !isOver(first.receivedAt)) return batches;
+      batches.push(this.takeOldest() as Batch);
+    }
+  }
+
   /** Takes out the newest batch. */
   takeNewest(): Batch | undefined {
     if (this.#open !== undefined) return this.#closeOpen({ ...this.#settings(), codec: "none" });
@@ -131,4 +156,8 @@ export class BatchQueue implements Lingering {
     this.#openIsDue = false;
     return open.close(settings);
   }
+}
+
+function lingerOf({ linger, maxAge }: TopicSettings): number {
+  return maxAge > 0 ? Math.min(linger, maxAge * AGE_TO_LINGER) : linger;
 }

@@ -7,6 +7,7 @@ import { MessageNumbers } from "../spool/numbers.ts";
 import type { QueueReader } from "../spool/queue.ts";
 import { FrameReader, PARTITION_KEY } from "../wire/frame.ts";
 import type { BatchQueue, BatchSurroundings } from "./batchQueue.ts";
+import type { MessageAge } from "./messageAge.ts";
 import { murmur2Index, partitionKeyIndex } from "./partitioner.ts";
 import type { Partition, Topic } from "./topic.ts";
 import type { TopicTable } from "./topicTable.ts";
@@ -42,6 +43,7 @@ export interface RouterParts {
   ledger: Ledger;
   around: BatchSurroundings;
   settle: Settle;
+  age: MessageAge;
   /** Milliseconds, monotonic. */
   now: () => number;
   /** Called after each turn that placed messages: batches may have been opened. */
@@ -196,9 +198,11 @@ export class Router {
   }
 
   #routeBlock(block: Block, now: number): void {
-    const { topics, ledger } = this.#parts;
+    const { topics, ledger, age: ages } = this.#parts;
     const frame = this.#frame;
-    const { bytes, end, skip } = block;
+    const { bytes, end, skip, receivedAt, again } = block;
+    /** Of the block's messages; -1 while no topic asks. */
+    let age = -1;
     receive(ledger.total, skip === undefined ? block.count : block.live);
     this.#mark = undefined;
     let number = block.firstNumber;
@@ -209,12 +213,27 @@ export class Router {
       if (skip?.has(number) === true) continue;
       const topic = topics.find(bytes, frame.topicStart, frame.topicEnd);
       receive(topic?.account ?? ledger.noTopic, 1);
-      if (topic === undefined) this.#discard(undefined, number, "max_topics");
-      else if (topic.waits || topic.waiting.count > 0) {
+      if (topic === undefined) {
+        this.#discard(undefined, number, "max_topics");
+        continue;
+      }
+      const { rateLimit, maxAge } = topic.settings;
+      if (rateLimit !== undefined && !again && topic.rate.exceeded(rateLimit, receivedAt)) {
+        this.#discard(topic, number, "rate_limited");
+        continue;
+      }
+      if (maxAge > 0) {
+        if (age < 0) age = ages.of(receivedAt);
+        if (age > maxAge) {
+          this.#discard(topic, number, "expired");
+          continue;
+        }
+      }
+      if (topic.waits || topic.waiting.count > 0) {
         this.#mark ??= markOf(block);
         this.#setAside(topic, undefined, number, bytes, start, at, this.#mark);
       } else {
-        const partition = this.#place(topic, undefined, number, bytes, now);
+        const partition = this.#place(topic, undefined, number, bytes, now, receivedAt);
         if (partition === undefined) continue;
         this.#mark ??= markOf(block);
         this.#setAside(topic, partition, number, bytes, start, at, this.#mark);
@@ -226,7 +245,14 @@ export class Router {
    * Into a batch, unless it is to be given up: `#frame` holds the message. Answers the partition for which it has to be set
    * aside instead. `from`: the partition that it waited for.
    */
-  #place(topic: Topic, from: Partition | undefined, number: number, bytes: Buffer, now: number): Partition | undefined {
+  #place(
+    topic: Topic,
+    from: Partition | undefined,
+    number: number,
+    bytes: Buffer,
+    now: number,
+    receivedAt: number,
+  ): Partition | undefined {
     const frame = this.#frame;
     if (topic.standing.kind === "refused") {
       this.#discard(topic, number, topic.standing.discard);
@@ -246,7 +272,7 @@ export class Router {
       else if (settings.partitioner === "murmur2" && frame.keyEnd > frame.keyStart)
         index = murmur2Index(bytes, frame.keyStart, frame.keyEnd, partitions.length);
       if (index < 0) {
-        topic.any.append(now, number, bytes, frame);
+        topic.any.append(now, number, bytes, frame, receivedAt);
         return undefined;
       }
       partition = partitions[index] as Partition;
@@ -256,7 +282,7 @@ export class Router {
       // Also behind those that wait no more, until these have gone.
       if (waiting !== undefined && (partition.parked !== undefined || waiting.count > 0)) return partition;
     }
-    partition.keyed.append(now, number, bytes, frame);
+    partition.keyed.append(now, number, bytes, frame, receivedAt);
     return undefined;
   }
 
@@ -321,7 +347,7 @@ export class Router {
    * of it takes no more. What comes back from disk takes memory. Answers how many bytes went.
    */
   #drain(waiting: Waiting, { topic, partition: from }: Scope, most: number): number {
-    const { now: clock, around } = this.#parts;
+    const { now: clock, around, age } = this.#parts;
     const { memory } = around;
     const share = Math.max(BACK_AT_LEAST, (memory.cap * BACK_SHARE) / (this.#draining.size + 1));
     const now = clock();
@@ -333,9 +359,15 @@ export class Router {
       checkAt = moved + BACK_AT_LEAST;
       return memory.used < memory.cap * BACK_SHARE && topic.batchMemory < share;
     };
+    const { maxAge } = topic.settings;
     waiting.drain(more, (number, bytes, start, end, mark) => {
+      if (maxAge > 0 && age.of(mark.receivedAt) > maxAge) {
+        this.#discard(topic, number, "expired");
+        moved += end - start;
+        return true;
+      }
       this.#frame.locate(bytes, start, end);
-      const partition = this.#place(topic, from, number, bytes, now);
+      const partition = this.#place(topic, from, number, bytes, now, mark.receivedAt);
       if (partition !== undefined) {
         // Numbers go up within what waits for a partition: what comes from one that is gone waits where it is.
         if (from !== undefined) return false;

@@ -3,6 +3,7 @@ import type { TopicSettings } from "../config/settings.ts";
 import type { DiscardReason } from "../observe/discards.ts";
 import type { Account } from "../observe/ledger.ts";
 import { BatchQueue, type BatchSurroundings } from "./batchQueue.ts";
+import { RateLimit } from "./rateLimit.ts";
 import { Waiting } from "./waiting.ts";
 
 /** Whether a topic's messages can go their way. */
@@ -47,6 +48,9 @@ export interface DueListener {
 export class Topic {
   readonly name: string;
   readonly account: Account;
+  /** What of its `rate_limit` is used up. */
+  readonly rate = new RateLimit();
+  /** May be replaced at any time: to be read where it is used. */
   settings: TopicSettings;
   standing: Standing = { kind: "asking" };
   /** Those that Kafka named last, in ascending id order; empty until it has. */

@@ -47,6 +47,8 @@ export class Waiting {
   readonly #front: HeldFrames;
   readonly #tail: HeldFrames;
   #disk: HeldDisk | undefined;
+  /** When the first of all came, or one that was before it; undefined: not known. In milliseconds since the epoch. */
+  #headAt: number | undefined;
 
   constructor(parts: WaitingParts) {
     this.#parts = parts;
@@ -77,11 +79,14 @@ export class Waiting {
   /** What a run before this one left on disk. */
   restore(disk: HeldDisk): void {
     this.#disk = disk;
+    this.#headAt = undefined;
   }
 
   /** Copies the frame bytes[start, end). Mostly, its number is above all others. */
   append(number: number, bytes: Buffer, start: number, end: number, mark?: FrameMark): void {
     const frames = number < this.#last ? this.#front : this.#tail;
+    if (this.count === 0) this.#headAt = mark?.receivedAt;
+    else if (frames === this.#front) this.#headAt = undefined;
     frames.insert(number, bytes, start, end, mark);
   }
 
@@ -91,6 +96,7 @@ export class Waiting {
     const high = this.#frames();
     const disk = this.#disk;
     const before = this.memory.used;
+    this.#headAt = undefined;
     return {
       frame: (number, bytes, start, end, mark) => {
         if (disk?.has(number) === true) {
@@ -138,6 +144,18 @@ export class Waiting {
     }
     front.drain(more, visit);
     if (front.count === 0) this.#tail.drain(more, visit);
+  }
+
+  /**
+   * Hands out the first ones for as long as `isOver` says so of the time at which each came, until there are none, or `more`
+   * says stop. What is on disk is looked at only when the first of all may be among them.
+   */
+  takeOver(isOver: (receivedAt: number) => boolean, more: () => boolean, visit: FrameVisit): void {
+    if (this.count === 0 || (this.#headAt !== undefined && !isOver(this.#headAt))) return;
+    this.drain(more, (number, bytes, start, end, mark) => {
+      this.#headAt = mark.receivedAt;
+      return isOver(mark.receivedAt) && visit(number, bytes, start, end, mark);
+    });
   }
 
   /** The lowest number in memory alone; Infinity when there is none. */

@@ -5,6 +5,8 @@ import { MessageNumbers } from "./numbers.ts";
 
 /** Bytes of frames that a block has at most, unless it is a single one. */
 const BLOCK_BYTES = 65_536;
+/** How far apart the messages of a block were received at most, in ms: the block has one time for all of them. */
+const BLOCK_TIME = 1000;
 
 /** Keeps one block at a time, in memory that is used again. */
 export class HeldBlock {
@@ -13,7 +15,7 @@ export class HeldBlock {
   bytes: Buffer = Buffer.allocUnsafeSlow(2 * BLOCK_BYTES);
   /** The block is bytes[0, length). */
   length = 0;
-  /** Milliseconds since the epoch. */
+  /** When the youngest of them was received: none of them may seem older than it is. Milliseconds since the epoch. */
   receivedAt = 0;
   #mark: FrameMark | undefined;
 
@@ -23,9 +25,11 @@ export class HeldBlock {
     numbers.clear();
     let size = 0;
     let mark: FrameMark | undefined;
+    let youngest = 0;
     frames.look((number, _bytes, start, end, its) => {
-      if (mark !== undefined && (size + end - start > BLOCK_BYTES || !sameOrigin(its, mark))) return false;
+      if (mark !== undefined && (size + end - start > BLOCK_BYTES || !together(its, mark))) return false;
       mark ??= its;
+      if (its.receivedAt > youngest) youngest = its.receivedAt;
       size += end - start;
       numbers.append(number);
       return true;
@@ -41,13 +45,14 @@ export class HeldBlock {
       return true;
     });
     this.length = BLOCK_HEADER + length;
-    this.receivedAt = mark?.receivedAt ?? 0;
+    this.receivedAt = youngest;
     this.#mark = mark;
   }
 
   /** Writes the header, with the checksum that a segment of that seed wants. */
   seal(seed: number): void {
-    const { source = 0, receivedAt = 0, session } = this.#mark ?? {};
+    const { source = 0, session } = this.#mark ?? {};
+    const { receivedAt } = this;
     const { count, first } = this.numbers;
     // The position in the session is the main log's to say.
     const fields = { kind: BlockKind.Numbered, count, source, firstNumber: first, receivedAt, session, position: 0 };
@@ -55,8 +60,10 @@ export class HeldBlock {
   }
 }
 
-function sameOrigin(a: FrameMark, b: FrameMark): boolean {
+/** Of one origin, and of about one time. */
+function together(a: FrameMark, b: FrameMark): boolean {
   if (a === b) return true;
+  if (Math.abs(a.receivedAt - b.receivedAt) > BLOCK_TIME) return false;
   if (a.source !== b.source) return false;
   return a.session === undefined ? b.session === undefined : b.session !== undefined && a.session.equals(b.session);
 }

@@ -62,6 +62,8 @@ export class HeldLog {
   #reader: LogReader | undefined;
   #unread = 0;
   #failedAt = Number.NEGATIVE_INFINITY;
+  /** When the message came, about, before which the log was left last; 0: not known. Milliseconds since the epoch. */
+  #headAt = 0;
   /** What was told of the disk last: it is told once. */
   #told = "";
   /** The last segment that was found at the start. */
@@ -112,7 +114,8 @@ export class HeldLog {
 
   /** When the oldest of its messages came, or one that was near it in the log; ms since the epoch. */
   get oldestAt(): number | undefined {
-    return this.#segments.oldestAt;
+    const { oldestAt } = this.#segments;
+    return oldestAt === undefined || this.out > 0 ? oldestAt : Math.max(oldestAt, this.#headAt);
   }
 
   get refuses(): boolean {
@@ -140,6 +143,7 @@ export class HeldLog {
   }
 
   untake(number: number): void {
+    this.#headAt = 0;
     this.#spans.untake(number);
     this.#read().untake(number);
     this.#unread++;
@@ -312,6 +316,7 @@ export class HeldLog {
         reader.untake(number);
       }
     }
+    if (!going) this.#headAt = block.receivedAt;
     return going;
   }
 

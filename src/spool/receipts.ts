@@ -1,5 +1,5 @@
 // Receipts on the main thread: which messages of a connection, or of a session, are settled, for those who asked.
-import { type FrameMark, NO_MARK } from "./heldFrame.ts";
+import type { FrameMark } from "./heldFrame.ts";
 import type { QueueHooks, SettledHow } from "./queue.ts";
 import { ReceiptAccount } from "./receiptAccount.ts";
 import { createReceiptMemory, ReceiptAnswerer, RequestKind } from "./receiptMemory.ts";
@@ -136,10 +136,9 @@ export class Receipts implements QueueHooks {
     };
   }
 
-  /** By what a message of that account (0: of nobody) can be told in a held log. */
-  markOf(key: number): FrameMark {
-    if (key === 0) return NO_MARK;
-    const receivedAt = this.#wallClock();
+  /** By what a message of that account (0: of nobody), received then, can be told in a held log. */
+  markOf(key: number, receivedAt: number): FrameMark {
+    if (key === 0) return { source: 0, receivedAt, session: undefined };
     const account = this.#accounts.get(key);
     if (account instanceof SessionAccount) return { source: 0, receivedAt, session: Buffer.from(account.hex, "hex") };
     return { source: account === undefined ? 0 : key, receivedAt, session: undefined };

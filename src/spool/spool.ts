@@ -255,7 +255,8 @@ export class Spool {
   }
 
   /** To whom a message belongs that was taken from the queue: what the held log that it moves to must know. */
-  readonly markOf = (number: number): FrameMark => this.receipts.markOf(this.queue.accountOf(number));
+  readonly markOf = (number: number, receivedAt: number): FrameMark =>
+    this.receipts.markOf(this.queue.accountOf(number), receivedAt);
 
   /** Bytes of messages that have to go so that the disk gets any room: a segment goes as a whole. */
   get roomAtOnce(): number {

@@ -26,10 +26,10 @@ function queueWith(overrides: Partial<ReturnType<typeof topicSettings>>) {
   );
   const reader = new FrameReader();
   let number = 0;
-  const append = (size: number, now = 0) => {
+  const append = (size: number, now = 0, receivedAt = 0) => {
     const frame = encodeAnyPartition({ topic: "t", timestamp: 0, key: new Uint8Array(), value: new Uint8Array(size) });
     reader.read(frame, 0, frame.length);
-    queue.append(now, ++number, frame, reader);
+    queue.append(now, ++number, frame, reader, receivedAt);
   };
   return { queue, append, around, announced: () => announced };
 }
