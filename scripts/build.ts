@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { version } from "../package.json";
+import { nativeCodecs } from "./nativeCodecs.ts";
 
 const root = new URL("..", import.meta.url).pathname;
 const { values } = parseArgs({ options: { target: { type: "string" } } });
@@ -12,20 +13,31 @@ const outfile = target === undefined ? "dist/bruce" : `dist/bruce-${target}`;
 const unfinished = `${outfile}.${process.pid}`;
 
 mkdirSync(`${root}dist`, { recursive: true });
-const { status } = spawnSync(process.execPath, ["build", ...buildArguments()], {
-  cwd: root,
-  stdio: ["ignore", "ignore", "inherit"],
-});
-if (status === 0 && existsSync(root + unfinished)) {
-  renameSync(root + unfinished, root + outfile);
-  process.stderr.write(`built ${outfile}\n`);
-} else {
+const codecs = nativeCodecs(root, target);
+if ("problem" in codecs) fail(codecs.problem);
+else build(codecs.files);
+if ("room" in codecs && codecs.room !== undefined) rmSync(codecs.room, { recursive: true, force: true });
+
+function build(files: Record<string, string>): void {
+  const { status } = spawnSync(process.execPath, ["build", ...buildArguments(files)], {
+    cwd: root,
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  if (status === 0 && existsSync(root + unfinished)) {
+    renameSync(root + unfinished, root + outfile);
+    process.stderr.write(`built ${outfile}\n`);
+  } else {
+    fail(`bun build exited with ${status}`);
+  }
+}
+
+function fail(why: string): void {
   rmSync(root + unfinished, { force: true });
-  process.stderr.write(`build: ${outfile} could not be built (bun build exited with ${status})\n`);
+  process.stderr.write(`build: ${outfile} could not be built: ${why}\n`);
   process.exitCode = 1;
 }
 
-function buildArguments(): string[] {
+function buildArguments(files: Record<string, string>): string[] {
   return [
     "--compile",
     ...(target === undefined ? [] : [`--target=bun-${target}`]),
@@ -36,6 +48,7 @@ function buildArguments(): string[] {
     "--no-compile-autoload-bunfig",
     `--define=BRUCE_VERSION=${JSON.stringify(version)}`,
     `--define=BRUCE_COMMIT=${JSON.stringify(commit())}`,
+    ...Object.entries(files).map(([name, file]) => `--define=${name}=${JSON.stringify(file)}`),
     "src/main.ts",
     "src/ingest/input.worker.ts",
   ];

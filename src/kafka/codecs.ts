@@ -1,5 +1,8 @@
 // Compression of record batches: which codecs there are, their ids on the wire, and how to run them.
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
+import { compressLz4, decompressLz4 } from "./lz4.ts";
+import { lz4Module, snappyModule } from "./nativeCodecs.ts";
+import { compressSnappy, decompressSnappy } from "./snappy.ts";
 
 export type Codec = "none" | "gzip" | "snappy" | "lz4" | "zstd";
 
@@ -9,7 +12,21 @@ export const codecIds: Readonly<Record<Codec, number>> = { none: 0, gzip: 1, sna
 /** What one batch may grow to when it is decompressed, unless told otherwise: a small batch can hold a bomb. */
 const DEFAULT_MAX_SIZE = 256 * 1024 * 1024;
 
-/** Compresses `bytes`. `level` is clamped to what the codec knows: 1 to 9 for gzip, 1 to 22 for zstd. */
+/** Why the codec cannot be used on this machine, with what to do; nothing when it can. It is loaded by this. */
+export function codecProblem(codec: Codec): string | undefined {
+  try {
+    if (codec === "snappy") snappyModule();
+    if (codec === "lz4") lz4Module();
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+/**
+ * Compresses `bytes`. `level` is clamped to what the codec knows: 1 to 9 for gzip, 1 to 22 for zstd; snappy and lz4 have none.
+ * Throws an Error when the codec cannot be used, of which codecProblem() tells beforehand.
+ */
 export function compress(codec: Codec, level: number, bytes: Uint8Array): Uint8Array {
   switch (codec) {
     case "none":
@@ -19,8 +36,9 @@ export function compress(codec: Codec, level: number, bytes: Uint8Array): Uint8A
     case "zstd":
       return Bun.zstdCompressSync(bytes as Uint8Array<ArrayBuffer>, { level: clamp(level, 22) });
     case "snappy":
+      return compressSnappy(bytes);
     case "lz4":
-      throw new Error(`compression codec ${codec} is not supported yet: use "zstd", "gzip" or "none"`);
+      return compressLz4(bytes);
   }
 }
 
@@ -36,8 +54,11 @@ export function decompress(codecId: number, bytes: Uint8Array, maxSize = DEFAULT
       requireFrame(bytes);
       return zstdDecompressSync(bytes, { maxOutputLength: maxSize });
     case codecIds.snappy:
+      requireFrame(bytes);
+      return decompressSnappy(bytes, maxSize);
     case codecIds.lz4:
-      throw new Error(`compression codec ${codecId === codecIds.snappy ? "snappy" : "lz4"} is not supported yet`);
+      requireFrame(bytes);
+      return decompressLz4(bytes, maxSize);
     default:
       throw new Error(`there is no compression codec ${codecId}`);
   }
