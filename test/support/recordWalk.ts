@@ -24,7 +24,8 @@ export function walkRecords(batch: Buffer, at: number, visit: VisitRecord): Reco
     cursor.at++; // attributes
     cursor.skipVarint(); // timestamp
     const offset = header.baseOffset + cursor.varint();
-    cursor.at += Math.max(0, cursor.varint()); // key
+    const keyLength = cursor.varint();
+    cursor.at += Math.max(0, keyLength);
     const valueLength = cursor.varint();
     const start = valueLength < 0 ? -1 : cursor.at;
     if (start + valueLength > end || end > bytes.length) throw new Error(`record ${index} is longer than it says`);
