@@ -1,8 +1,7 @@
 // The reference of the settings as Markdown, and the example with every default, from the schema.
-import { alternatives } from "../src/config/kinds.ts";
 import { defaultPlaces } from "../src/config/places.ts";
 import { defaultOf, RULE, SCHEMA, type SchemaKey } from "../src/config/schema.ts";
-import { isUnsupported, unsupportedValues } from "../src/config/unsupported.ts";
+import { isUnsupported } from "../src/config/unsupported.ts";
 
 const places = defaultPlaces({ env: {}, uid: 0 });
 
@@ -37,9 +36,7 @@ function link(name: string): string {
 }
 
 function notYet(table: string, key: SchemaKey): string {
-  if (isUnsupported(table, key)) return " *Not supported yet.*";
-  const values = unsupportedValues(key).map((value) => link(key.kind.write(value)));
-  return values.length === 0 ? "" : ` *Not supported yet: ${alternatives(values).replace(" or ", " and ")}.*`;
+  return isUnsupported(table, key) ? " *Not supported yet.*" : "";
 }
 
 function row(table: string, key: SchemaKey): string {

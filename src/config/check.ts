@@ -3,7 +3,7 @@ import { parsed } from "./argument.ts";
 import { consistencyErrors } from "./consistency.ts";
 import { deriveDefaults } from "./derived.ts";
 import { type Environment, expand } from "./expand.ts";
-import { alternatives, type Reading, type Refusal } from "./kinds.ts";
+import type { Reading, Refusal } from "./kinds.ts";
 import { didYouMean } from "./nearest.ts";
 import { defaultPlaces, type Places, type Surroundings } from "./places.ts";
 import { defaultOf, RULE, SCHEMA, type SchemaKey } from "./schema.ts";
@@ -11,7 +11,7 @@ import { defaultSettings, tableAt } from "./settings.ts";
 import { describe, dotted } from "./toml.ts";
 import type { ConfigError, Place, TableNode, TreeNode, ValueNode } from "./tree.ts";
 import type { Settings, TopicRule } from "./types.ts";
-import { isUnsupported, unsupportedValues } from "./unsupported.ts";
+import { isUnsupported } from "./unsupported.ts";
 
 interface Checking {
   env: Environment;
@@ -116,7 +116,7 @@ function checkValue(node: TreeNode, path: string[], table: string, key: SchemaKe
   const reading = readFirst(key, readings(node, expansion));
   if ("value" in reading) {
     if (isRefused(table, key, reading.value, checking.places)) {
-      return fail(node.valueAt, `${got(node.value)}${notYet(table, key, checking.places)}`);
+      return fail(node.valueAt, `${got(node.value)}${notYet(key, checking.places)}`);
     }
     return reading.value;
   }
@@ -167,18 +167,12 @@ function expandAll(
 }
 
 function isRefused(table: string, key: SchemaKey, value: unknown, places: Places): boolean {
-  if (unsupportedValues(key).includes(value)) return true;
   if (!isUnsupported(table, key)) return false;
   const normal = defaultOf(key, places);
   return normal === undefined || key.kind.write(normal) !== key.kind.write(value);
 }
 
-function notYet(table: string, key: SchemaKey, places: Places): string {
-  if (!isUnsupported(table, key)) {
-    const unsupported = unsupportedValues(key);
-    const others = (key.kind.values ?? []).filter((value) => !unsupported.includes(value));
-    return `not supported yet; use ${alternatives(others.map((value) => key.kind.write(value)))}`;
-  }
+function notYet(key: SchemaKey, places: Places): string {
   const normal = defaultOf(key, places);
   return `not supported yet; ${normal === undefined ? "leave it out" : `leave it at ${key.kind.write(normal)}`}`;
 }

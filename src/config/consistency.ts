@@ -5,7 +5,7 @@ import { formatAddress } from "./kinds.ts";
 import { withOverrides } from "./settings.ts";
 import { dotted } from "./toml.ts";
 import { nodeAt, type Place, type TableNode } from "./tree.ts";
-import type { Address, Settings } from "./types.ts";
+import type { Address, CodecName, Settings, TopicSettings } from "./types.ts";
 import { formatSize } from "./units.ts";
 
 /** `keys`: all that are involved, as in TOML. */
@@ -98,7 +98,18 @@ function checkBuffer({ buffer }: Settings, report: Report): void {
 }
 
 const BYTES = "bytes must be at most request_bytes";
-const GZIP = "gzip has the levels 1 to 9";
+
+/** What is wrong with the level for the codec, if anything is. */
+function levelProblem({ codec, level }: Pick<TopicSettings, "codec" | "level">): string | undefined {
+  if (codec === "gzip" && level > 9) return "gzip has the levels 1 to 9";
+  if (hasNoLevels(codec) && level > 1)
+    return `${codec} has no levels: leave it at 1, or set it only for topics with another codec`;
+  return undefined;
+}
+
+function hasNoLevels(codec: CodecName): boolean {
+  return codec === "snappy" || codec === "lz4";
+}
 
 /** What a record may have at most, and the setting that says so. */
 interface RecordLimit {
@@ -121,7 +132,8 @@ function checkLimits(settings: Settings, report: Report): void {
   const { most, setting, message } = largestRecord(settings);
   if (batch.bytes > batch.requestBytes) report(BYTES, "batch.bytes", "batch.request_bytes");
   if (batch.maxRecord > most) report(message, "batch.max_record", setting);
-  if (compression.codec === "gzip" && compression.level > 9) report(GZIP, "compression.level", "compression.codec");
+  const level = levelProblem(compression);
+  if (level !== undefined) report(level, "compression.level", "compression.codec");
 }
 
 function checkRules(root: TableNode, settings: Settings, wrong: ReadonlySet<string>, fail: Fail): void {
@@ -139,8 +151,11 @@ function checkRules(root: TableNode, settings: Settings, wrong: ReadonlySet<stri
     if (topic.bytes > topic.requestBytes)
       report(BYTES, ["batch.bytes", "batch.request_bytes"], "bytes", "request_bytes");
     if (topic.maxRecord > most) report(message, ["batch.max_record", setting], "max_record");
-    if (topic.codec === "gzip" && topic.level > 9) {
-      report(GZIP, ["compression.level", "compression.codec"], "level", "codec");
+    const level = levelProblem(topic);
+    if (level !== undefined) {
+      // A level for all topics means nothing to a codec without any: only one of the rule's own is wrong there.
+      const names = hasNoLevels(topic.codec) ? ["level"] : ["level", "codec"];
+      report(level, ["compression.level", "compression.codec"], ...names);
     }
   }
 }

@@ -17,8 +17,6 @@ export type Reading<T> = { value: T } | Refusal;
 export interface Kind<T> {
   /** What is allowed, to stand after "must be". */
   allowed: string;
-  /** The values there are, when there are only a few. */
-  values?: readonly T[];
   read(raw: unknown): Reading<T>;
   /** TOML text that read() takes back. */
   write(value: T): string;
@@ -96,7 +94,7 @@ export function text(what: string, options: { empty: boolean; max?: number }): K
 }
 
 /** Words as a choice: a, b or c. */
-export function alternatives(words: readonly string[]): string {
+function alternatives(words: readonly string[]): string {
   return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
 }
 
@@ -105,7 +103,6 @@ export function oneOf<T extends string | number>(...values: readonly T[]): Kind<
   const written = (value: T): string => (typeof value === "string" ? `"${value}"` : String(value));
   return {
     allowed: alternatives(values.map(written)),
-    values,
     read: (raw) => {
       const value = values.find((each) => each === raw);
       if (value !== undefined) return { value };

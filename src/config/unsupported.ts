@@ -7,14 +7,6 @@ const TABLES = new Set(["kafka.tls", "kafka.sasl", "discards", "debug"]);
 /** Settings that must stay at their default; those of topics are under "topics". */
 const KEYS = new Set(["delivery.max_age", "topics.max_age", "topics.rate_limit"]);
 
-/** Values that are known, by the name of the setting. */
-const VALUES: Record<string, unknown[]> = { codec: ["snappy", "lz4"] };
-
-/** The values of a setting that are refused. */
-export function unsupportedValues(key: SchemaKey): unknown[] {
-  return VALUES[key.name] ?? [];
-}
-
 /** Whether a setting must stay at its default. */
 export function isUnsupported(table: string, key: SchemaKey): boolean {
   return TABLES.has(table) || KEYS.has(`${table}.${key.name}`);

@@ -205,6 +205,16 @@ const CASES: Record<string, [text: string, ...messages: string[]]> = {
     "bruce.toml:3:9: compression.level: gzip has the levels 1 to 9",
     "bruce.toml:5:9: topics.a.level: gzip has the levels 1 to 9",
   ],
+  "a level that gzip does not have, meant for another codec": [
+    '[compression]\nlevel = 19\n[topics.a]\ncodec = "gzip"',
+    "bruce.toml:4:9: topics.a.codec: gzip has the levels 1 to 9",
+  ],
+  "a level for codecs that have none": [
+    '[compression]\ncodec = "lz4"\nlevel = 2\n[topics.a]\ncodec = "snappy"\nlevel = 3',
+    ...["3:9: compression.level: lz4", "6:9: topics.a.level: snappy"].map(
+      (place) => `bruce.toml:${place} has no levels: leave it at 1, or set it only for topics with another codec`,
+    ),
+  ],
   "a topic's name that is none": [
     '[topics."a/b"]\n[topics.".."]\n[topics.""]\n[topics."a*b"]',
     ...['1:9: topics."a/b"', '2:9: topics.".."', '3:9: topics.""', '4:9: topics."a*b"'].map(

@@ -19,8 +19,6 @@ const REFUSED: Record<string, string> = {
   'kafka.sasl.client_id = "a"': 'kafka.sasl.client_id: got "a"; not supported yet; leave it out',
   'kafka.sasl.client_secret = "a"':
     "kafka.sasl.client_secret: got a value that is not shown; not supported yet; leave it out",
-  'compression.codec = "snappy"': 'compression.codec: got "snappy"; not supported yet; use "none", "gzip" or "zstd"',
-  'topics.a.codec = "lz4"': 'topics.a.codec: got "lz4"; not supported yet; use "none", "gzip" or "zstd"',
   'delivery.max_age = "24h"': 'delivery.max_age: got "24h"; not supported yet; leave it at "0"',
   'topics.a.max_age = "24h"': 'topics.a.max_age: got "24h"; not supported yet; leave it at "0"',
   'topics.a.rate_limit = "10000/1s"': 'topics.a.rate_limit: got "10000/1s"; not supported yet; leave it out',

@@ -37,7 +37,7 @@ export const batch: Table<Tables["batch"]> = {
 };
 
 export const compression: Table<Tables["compression"]> = {
-  about: "How batches are compressed.",
+  about: "How batches are compressed; docs/compression.md helps to choose.",
   keys: {
     codec: {
       kind: oneOf<CodecName>("none", "gzip", "snappy", "lz4", "zstd"),
@@ -47,7 +47,9 @@ export const compression: Table<Tables["compression"]> = {
     level: {
       kind: integer(1, 22),
       default: 1,
-      about: "Effort: 1 is the fastest; zstd goes to 22, gzip to 9, the others have no levels.",
+      about:
+        "Effort: 1 is the fastest; zstd goes to 22, gzip to 9. snappy and lz4 have no levels: with them it stays at 1, and a " +
+        "topic that uses them ignores what is set for all topics.",
     },
     minSize: { kind: size("0", "100m"), default: 128, about: "Smaller batches are sent as they are." },
     maxRatio: {
