@@ -2,15 +2,16 @@
 import type { Settings } from "./config/settings.ts";
 import { daemonStatus } from "./daemonStatus.ts";
 import { type Ingest, startIngest } from "./ingest/ingest.ts";
-import type { IngestReport } from "./ingest/report.ts";
+import type { IngestReport, InputSettings } from "./ingest/report.ts";
 import { guardMemory } from "./memoryGuard.ts";
 import { DiscardLog } from "./observe/discardLog.ts";
 import { type HttpServer, startHttp } from "./observe/http.ts";
 import type { Log } from "./observe/log.ts";
 import { memoryFull, memoryOnly } from "./observe/memoryOnly.ts";
 import { readiness } from "./observe/readiness.ts";
-import type { DaemonStatus, SpoolReport } from "./observe/status.ts";
-import { type Pipeline, QUEUE_SHARE, startPipeline } from "./pipeline.ts";
+import type { ConfigStatus, DaemonStatus, SpoolReport } from "./observe/status.ts";
+import { type Pipeline, type PipelineParts, QUEUE_SHARE, startPipeline } from "./pipeline.ts";
+import type { Reloadable } from "./reload.ts";
 import { MemoryQueue } from "./spool/memoryQueue.ts";
 import type { QueueLink, QueueReader } from "./spool/queue.ts";
 import { Receipts } from "./spool/receipts.ts";
@@ -24,7 +25,13 @@ export interface StopResult {
   left: number;
 }
 
-export interface Daemon {
+export interface DaemonParts extends Pick<PipelineParts, "settings" | "security" | "log"> {
+  version: string;
+  /** Where `settings` are from. */
+  config: () => ConfigStatus;
+}
+
+export interface Daemon extends Reloadable {
   /** Where it listens. */
   addresses: Ingest["addresses"] & { http?: HttpServer["address"] };
   status: () => DaemonStatus;
@@ -33,14 +40,15 @@ export interface Daemon {
 }
 
 /** Starts all of it. Rejects with an Error that says what to do when a socket, the HTTP port or the data directory cannot be had. */
-export async function startDaemon(settings: Settings, log: Log, version: string): Promise<Daemon> {
+export async function startDaemon({ settings, security, log, version, config }: DaemonParts): Promise<Daemon> {
   const startedAt = Date.now();
   let state: DaemonStatus["state"] = "starting";
   const queueCapacity = settings.buffer.memory * QUEUE_SHARE;
   const discardLog = new DiscardLog(log, settings.http.discardReportInterval);
   const buffer = openBuffer(settings, log, queueCapacity);
   const { queue, receipts, spool } = buffer;
-  const pipeline = startPipeline({ settings, queue, log, onDiscard: discardLog.note, ...partsOf(buffer) });
+  const onDiscard = discardLog.note;
+  const pipeline = startPipeline({ settings, security, queue, log, onDiscard, ...partsOf(buffer) });
   const { total } = pipeline.ledger;
   const memory = guardMemory(settings.buffer.memory, () => total.received + total.delivered);
   let ingest: Ingest | undefined;
@@ -51,6 +59,7 @@ export async function startDaemon(settings: Settings, log: Log, version: string)
       version,
       startedAt,
       settings,
+      config: config(),
       state,
       queue,
       queueCapacity,
@@ -97,11 +106,18 @@ export async function startDaemon(settings: Settings, log: Log, version: string)
     throw error;
   }
   state = "running";
-  const { addresses, stop: stopInputs, flushed, closed: inputsClosed } = ingest;
+  const { addresses, stop: stopInputs, flushed, closed: inputsClosed, set: setInputs } = ingest;
 
   return {
     addresses: { ...addresses, ...(http === undefined ? {} : { http: http.address }) },
     status,
+    settingsChanged(changed) {
+      discardLog.interval = settings.http.discardReportInterval;
+      // First, so that there is room for what comes by the other new settings.
+      if (changed("buffer")) spool?.settingsChanged();
+      pipeline.settingsChanged(changed);
+      setInputs(inputSettings(settings));
+    },
     async stop() {
       state = "stopping";
       await stopInputs(settings.delivery.shutdownTimeout);
@@ -169,6 +185,12 @@ function bookReport(report: IngestReport, pipeline: Pipeline, discardLog: Discar
     discardLog.sample(input, reason, samples);
   }
   for (const { input, sample } of report.uncleanSamples) discardLog.sample(input, "unclean_disconnect", [sample]);
+}
+
+/** What the input thread can be told while it runs. */
+function inputSettings(settings: Settings): InputSettings {
+  const { datagram, stream, tcp } = settings.input;
+  return { datagram, stream, tcp, maxRecord: largestRecord(settings), syncAlways: settings.buffer.sync === "always" };
 }
 
 /** The input thread knows no topics: it turns away only what is too large for every one of them. */

@@ -7,6 +7,7 @@ import { memoryFull, memoryOnly } from "./observe/memoryOnly.ts";
 import type {
   AccountStatus,
   BrokerStatus,
+  ConfigStatus,
   DaemonStatus,
   DiscardSample,
   HeldLogStatus,
@@ -23,6 +24,7 @@ export interface StatusParts {
   /** Milliseconds since the epoch. */
   startedAt: number;
   settings: Settings;
+  config: ConfigStatus;
   state: DaemonStatus["state"];
   queue: QueueReader;
   queueCapacity: number;
@@ -47,6 +49,7 @@ export function daemonStatus(parts: StatusParts): DaemonStatus {
     now: Date.now(),
     state: parts.state,
     acks: parts.settings.kafka.acks,
+    config: parts.config,
     ledger: {
       ...total,
       balanced: total.held === queue.unsettled + inHeldLogs,

@@ -12,6 +12,8 @@ const isServing = action.kind === "run" && action.command.name === "serve";
 /** The exit code when output could not be written, such as to a full disk. */
 let unwritten = 0;
 
+// Unheard, it would end the process; until there is somebody to hear it, nothing was read that could be old.
+if (isServing) process.on("SIGHUP", () => {});
 process.on("uncaughtException", (error) => void leave(report(error)));
 process.on("unhandledRejection", (error) => void leave(report(error)));
 // Nobody reads on (`bruce check | head`): a reader's right. The daemon stops as it does when told to.

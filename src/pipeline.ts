@@ -10,15 +10,17 @@ import { restoreHeld } from "./deliver/restoreHeld.ts";
 import { type DiscardListener, Settlement } from "./deliver/settlement.ts";
 import { watchTopics } from "./deliver/topicWatch.ts";
 import { KafkaConnection } from "./kafka/connection.ts";
+import type { SecuritySource } from "./kafka/security.ts";
 import { type Books, Ledger } from "./observe/ledger.ts";
 import type { Log } from "./observe/log.ts";
+import type { Changed } from "./reload.ts";
 import type { BatchSurroundings } from "./route/batchQueue.ts";
 import { BufferPool } from "./route/bufferPool.ts";
 import { Expiry } from "./route/expiry.ts";
 import { LingerClock } from "./route/lingerClock.ts";
 import { LingerTimer } from "./route/lingerTimer.ts";
 import { MemoryBudget } from "./route/memoryBudget.ts";
-import { MessageAge } from "./route/messageAge.ts";
+import { type Clocks, MessageAge } from "./route/messageAge.ts";
 import { Router } from "./route/router.ts";
 import { Topic } from "./route/topic.ts";
 import { TopicTable } from "./route/topicTable.ts";
@@ -38,6 +40,8 @@ const FLUSH_STEP = 5;
 
 export interface PipelineParts {
   settings: Settings;
+  /** How connections are made secure from now on; left out: not at all. */
+  security?: { readonly current: SecuritySource };
   queue: QueueReader;
   log: Log;
   onDiscard: DiscardListener;
@@ -46,8 +50,8 @@ export interface PipelineParts {
   /** The logs on disk of what cannot be delivered; left out: it is held in memory. */
   held?: HeldLogs;
   hold?: Pick<HolderParts, "markOf" | "times">;
-  /** Milliseconds since the epoch: the clock by which messages were received. */
-  wallClock?: () => number;
+  /** The clock by which messages were received, and the one that it is watched by; for tests. */
+  ageClocks?: Clocks;
   /** What an earlier run left. */
   restored?: Pick<RestoreParts, "entries" | "bound" | "fetch"> & { topicsSeen: Iterable<string>; books?: Books };
 }
@@ -66,6 +70,8 @@ export interface Pipeline {
    * FlushWatch), or after `patience` ms.
    */
   flush(patience: number): Promise<void>;
+  /** To be called when `settings`, or what `security` is, has changed in place: what was made of them is brought up to date. */
+  settingsChanged(changed: Changed): void;
   /**
    * To be called when `settings` was changed in place: each topic gets its own anew, and they hold for all that was not sent
    * yet. What is in a batch keeps the partition it was given.
@@ -83,19 +89,19 @@ export interface Pipeline {
 /** Starts to take from the queue and to deliver. */
 export function startPipeline({
   settings,
+  security,
   queue,
   log,
   onDiscard,
   journal,
   held,
   hold,
-  wallClock = Date.now,
+  ageClocks = { wall: Date.now, monotonic: () => performance.now() },
   restored,
 }: PipelineParts): Pipeline {
   const now = () => performance.now();
   const random = Math.random;
   const { memory, maxTopics } = settings.buffer;
-  const { clientId, connectTimeout, requestTimeout } = settings.kafka;
 
   const ledger = new Ledger(maxTopics, restored?.books);
   const settlement = new Settlement(ledger, queue, onDiscard, held);
@@ -111,12 +117,15 @@ export function startPipeline({
     openHeld: held?.open,
   };
 
-  const connect = (host: string, port: number) =>
-    new KafkaConnection({ host, port, clientId, connectTimeout, requestTimeout, log });
+  const connect = (host: string, port: number) => {
+    const { clientId, connectTimeout, requestTimeout } = settings.kafka;
+    const secure = security?.current.forHost(host);
+    return new KafkaConnection({ host, port, clientId, connectTimeout, requestTimeout, log, ...secure });
+  };
   const topicsSeen = restored?.topicsSeen ?? [];
   const { kafka, delivery } = settings;
   const cluster = new Cluster({ kafka, delivery, log, connect, now, random, topicsSeen });
-  const age = new MessageAge({ wall: wallClock, monotonic: now });
+  const age = new MessageAge(ageClocks);
   const expiry = new Expiry({ topics: () => topics.values(), settle: settlement, age });
   const drainWaiting = (topic: Topic) => router.drainWaiting(topic);
   const dispatcher = new Dispatcher({
@@ -157,6 +166,7 @@ export function startPipeline({
     router,
     takeGone: (partition) => dispatcher.takeGone(partition),
     now,
+    wallClock: ageClocks.wall,
     log,
     ...hold,
   });
@@ -167,6 +177,14 @@ export function startPipeline({
   if (restored !== undefined && journal !== undefined) {
     restoreBatches({ ...restored, topic, dispatcher, settlement, journal, pool, log, now });
   }
+  const topicSettingsChanged = () => {
+    for (const topic of topics.values()) {
+      const changed = topicSettings(settings, topic.name);
+      if (Bun.deepEquals(changed, topic.settings)) continue;
+      topic.settings = changed;
+      watch.settingsChanged(topic);
+    }
+  };
   cluster.start();
   router.start();
   holder.start();
@@ -189,14 +207,16 @@ export function startPipeline({
         await Bun.sleep(FLUSH_STEP);
       }
     },
-    topicSettingsChanged() {
-      for (const topic of topics.values()) {
-        const changed = topicSettings(settings, topic.name);
-        if (Bun.deepEquals(changed, topic.settings)) continue;
-        topic.settings = changed;
-        watch.settingsChanged(topic);
-      }
+    settingsChanged(changed) {
+      topics.limit = ledger.maxTopics = settings.buffer.maxTopics;
+      topicSettingsChanged();
+      if (changed("kafka.brokers")) cluster.setBootstrap(kafka.brokers);
+      const why = whyReconnect(changed);
+      if (why !== undefined) {
+        cluster.renewConnection(why);
+      } else if (changed("kafka.metadata_refresh", "kafka.auto_create_topics")) cluster.refresh("settings changed");
     },
+    topicSettingsChanged,
     dropOldest: (bytes) => router.dropOldest(bytes),
     stop() {
       holder.stop();
@@ -208,4 +228,11 @@ export function startPipeline({
       return journal === undefined ? router.discardUnread("shutdown") + settlement.abandonAll("shutdown") : 0;
     },
   };
+}
+
+/** Why the connections to brokers are to be made anew; undefined: they need not. */
+function whyReconnect(changed: Changed): string | undefined {
+  if (changed("kafka.tls", "kafka.sasl")) return "TLS or login changed";
+  if (changed("kafka.client_id", "kafka.request_timeout")) return "settings of connections changed";
+  return undefined;
 }

@@ -14,6 +14,8 @@ afterEach(() => {
 });
 
 /** The status of a daemon without brokers, of whose topic `t` ten messages were received. */
+const CONFIG = { file: null, loaded_at: 0, error: null, failed_at: null, restart_needed: [] };
+
 function statusWith(report: Partial<SpoolReport> | undefined) {
   const settings = quickSettings();
   settings.kafka.brokers = [{ host: "127.0.0.1", port: 1 }];
@@ -24,7 +26,16 @@ function statusWith(report: Partial<SpoolReport> | undefined) {
   receive(pipeline.ledger.total, 10);
   receive(pipeline.ledger.topic("t"), 10);
   return daemonStatus({
-    ...{ version: "1", startedAt: 0, settings, state: "running", queue, queueCapacity: 1024 * 1024, pipeline },
+    ...{
+      version: "1",
+      startedAt: 0,
+      settings,
+      config: CONFIG,
+      state: "running",
+      queue,
+      queueCapacity: 1024 * 1024,
+      pipeline,
+    },
     ...{ inputs: [], discardSamples: [] },
     ...(report === undefined ? {} : { spool: { ...memoryOnly(false), ...report } }),
   });
@@ -97,7 +108,16 @@ test("what waits to be placed, since Kafka has not answered yet, has an age too"
   }
   while (pipeline.ledger.total.received < 2) await Bun.sleep(1);
   const [topic] = daemonStatus({
-    ...{ version: "1", startedAt: 0, settings, state: "running", queue, queueCapacity: 1024 * 1024, pipeline },
+    ...{
+      version: "1",
+      startedAt: 0,
+      settings,
+      config: CONFIG,
+      state: "running",
+      queue,
+      queueCapacity: 1024 * 1024,
+      pipeline,
+    },
     ...{ inputs: [], discardSamples: [] },
   }).topics;
   expect(topic).toMatchObject({ state: "held", held: 2 });

@@ -2,7 +2,9 @@
 import { formatConfigErrors, loadSettings } from "../config/load.ts";
 import type { Settings } from "../config/settings.ts";
 import { type Daemon, startDaemon } from "../daemon.ts";
+import { openSecurity } from "../kafka/security.ts";
 import { createLogger, type Log } from "../observe/log.ts";
+import { Reloader } from "../reload.ts";
 import { VERSION } from "./cliVersion.ts";
 import type { DevSurroundings } from "./serveDev.ts";
 
@@ -32,12 +34,19 @@ export async function serveCommand(options: ServeOptions): Promise<number> {
 
 async function serve(options: ServeOptions, signals: Signals, dev: DevSurroundings | undefined): Promise<number> {
   const set = [...(dev?.set ?? []), ...options.set];
-  const loaded = loadSettings({ file: options.config, set, env: process.env });
+  const env = { ...process.env };
+  const load = () => loadSettings({ file: options.config, set, env });
+  const loaded = load();
   if ("errors" in loaded) {
     process.stderr.write(`${formatConfigErrors(loaded.errors)}\n`);
     return BAD_USAGE;
   }
   const { settings, file } = loaded;
+  const opened = openSecurity(settings.kafka);
+  if ("problem" in opened) {
+    process.stderr.write(`${opened.problem}\n`);
+    return BAD_USAGE;
+  }
   let log: Log;
   try {
     log = createLogger(settings.log);
@@ -45,23 +54,35 @@ async function serve(options: ServeOptions, signals: Signals, dev: DevSurroundin
     process.stderr.write(`bruce: the log cannot be opened: ${(error as Error).message}\n`);
     return FAILED;
   }
-  signals.log = log;
+  const security = { current: opened.security };
+  const reloader = new Reloader({ settings, file, load, openSecurity, security, log });
+  signals.follow(log, reloader);
   log.info("starting", { version: VERSION, config: file ?? "defaults", kafka: brokerList(settings) });
+  for (const warning of opened.warnings) log.warn(warning);
   let daemon: Daemon;
   try {
-    daemon = await startDaemon(settings, log, VERSION);
+    daemon = await startDaemon({ settings, security, log, version: VERSION, config: () => reloader.status });
   } catch (error) {
     log.error("cannot start", { why: (error as Error).message });
     return FAILED;
   }
   log.info("ready", { ...daemon.addresses });
   dev?.ready(daemon.addresses);
-  return await untilStopped(daemon, settings, log, signals);
+  reloader.start(daemon);
+  const signal = await signals.next();
+  reloader.stop();
+  return await stop(signal, { daemon, settings, log, signals });
 }
 
-/** Waits for TERM or INT, stops gracefully; at once on a second one. */
-async function untilStopped(daemon: Daemon, settings: Settings, log: Log, signals: Signals): Promise<number> {
-  const signal = await signals.next();
+interface Serving {
+  daemon: Daemon;
+  settings: Settings;
+  log: Log;
+  signals: Signals;
+}
+
+/** Stops gracefully; at once on another TERM or INT. */
+async function stop(signal: string, { daemon, settings, log, signals }: Serving): Promise<number> {
   log.info("stopping: inputs first, then what was taken is delivered", {
     signal,
     held: daemon.status().ledger.held,
@@ -85,24 +106,15 @@ async function untilStopped(daemon: Daemon, settings: Settings, log: Log, signal
 }
 
 interface Signals {
-  /** Where to say what a signal did; once there is one. */
-  log: Log | undefined;
   /** Resolves with the next TERM or INT, also one that came before. */
   next(): Promise<string>;
+  /** USR1 opens the log anew from now on; HUP asks for a reload, also one that came before. */
+  follow(log: Log, reloader: Reloader): void;
 }
 
 function catchSignals(): Signals {
   const arrived: string[] = [];
   let waiting: ((signal: string) => void) | undefined;
-  const signals: Signals = {
-    log: undefined,
-    next: () =>
-      new Promise((resolve) => {
-        const first = arrived.shift();
-        if (first === undefined) waiting = resolve;
-        else resolve(first);
-      }),
-  };
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.on(signal, () => {
       if (waiting === undefined) arrived.push(signal);
@@ -110,11 +122,26 @@ function catchSignals(): Signals {
       waiting = undefined;
     });
   }
-  process.on("SIGUSR1", () => signals.log?.reopen());
-  process.on("SIGHUP", () =>
-    signals.log?.warn("the configuration is not read again while bruce runs: restart it for that"),
-  );
-  return signals;
+  let reopen = () => {};
+  let isWanted = false;
+  let reload = () => {
+    isWanted = true;
+  };
+  process.on("SIGUSR1", () => reopen());
+  process.on("SIGHUP", () => reload());
+  return {
+    next: () =>
+      new Promise((resolve) => {
+        const first = arrived.shift();
+        if (first === undefined) waiting = resolve;
+        else resolve(first);
+      }),
+    follow(log, reloader) {
+      reopen = () => log.reopen();
+      reload = () => reloader.request();
+      if (isWanted) reload();
+    },
+  };
 }
 
 function brokerList(settings: Settings): string {

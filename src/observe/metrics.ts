@@ -100,6 +100,25 @@ const BROKER = ["broker", "address"];
 const FAMILIES: Family[] = [
   gauge("bruce_build_info", "Version of bruce; always 1.", ["version"], (s, put) => put(1, { version: s.version })),
 
+  gauge(
+    "bruce_config_last_reload_successful",
+    "0 when the configuration was to be read again and was not good: what was in force before still is.",
+    [],
+    single((s) => (s.config.error === null ? 1 : 0)),
+  ),
+  gauge(
+    "bruce_config_last_reload_success_timestamp_seconds",
+    "When the configuration was last read and found good.",
+    [],
+    single((s) => s.config.loaded_at / 1000),
+  ),
+  gauge(
+    "bruce_config_restart_needed",
+    "Settings that were changed and take effect with the next start only.",
+    [],
+    single((s) => s.config.restart_needed.length),
+  ),
+
   counter(
     "bruce_messages_received_total",
     "Messages taken.",

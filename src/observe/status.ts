@@ -129,6 +129,20 @@ export interface DiscardSample {
   prefix: string;
 }
 
+/** The configuration in force. */
+export interface ConfigStatus {
+  /** The file that it was read from; null: there was none, all is at its default or given by --set. */
+  file: string | null;
+  /** When it was read last and found good. */
+  loaded_at: number;
+  /** Why the last attempt to read it again changed nothing; null: it did not fail. */
+  error: string | null;
+  /** When that was. */
+  failed_at: number | null;
+  /** Settings that were changed in the file, and take effect with the next start only. */
+  restart_needed: string[];
+}
+
 export interface DaemonStatus {
   version: string;
   pid: number;
@@ -137,6 +151,7 @@ export interface DaemonStatus {
   state: "starting" | "running" | "stopping";
   /** With 0, delivered means no more than written to the broker's socket. */
   acks: "all" | 1 | 0;
+  config: ConfigStatus;
   ledger: LedgerStatus;
   topics: TopicStatus[];
   /** Topics left out of `topics`, because only some were asked for (`?topics=N`). */

@@ -4,6 +4,7 @@ import { printable } from "./logPrintable.ts";
 import { newTable, textOf } from "./plainTable.ts";
 import type { BrokerStatus, BufferStatus, DaemonStatus, TopicStatus } from "./status.ts";
 import { bufferText, heldTexts } from "./statusBuffer.ts";
+import { configTexts } from "./statusConfig.ts";
 import { drainEstimate, type Rates } from "./statusRates.ts";
 import { mostUrgent } from "./statusTopics.ts";
 import { formatCount, formatRate, formatSize, formatTime } from "./statusUnits.ts";
@@ -41,7 +42,8 @@ function heading(status: DaemonStatus, c: Colours): string {
   const state = status.state === "running" ? c.green(status.state) : c.yellow(status.state);
   const up = formatTime(status.now - status.started_at);
   const rest = [`up ${up}`, `pid ${status.pid}`, `acks ${status.acks}`, `memory ${formatSize(status.memory.rss)}`];
-  return `${c.bold("bruce")} ${printable(status.version)}  ${state}  ${c.dim(rest.join("  "))}`;
+  const line = `${c.bold("bruce")} ${printable(status.version)}  ${state}  ${c.dim(rest.join("  "))}`;
+  return [line, ...configTexts(status).map(({ text, wrong }) => (wrong ? c.red : c.yellow)(`  ${text}`))].join("\n");
 }
 
 function ledger(status: DaemonStatus, rates: Rates | undefined, c: Colours): string {
@@ -149,6 +151,7 @@ export function pipeText(status: DaemonStatus, rates: Rates | undefined): string
     ["possible_duplicates", books.possible_duplicates],
     ["balanced", books.balanced ? "yes" : "no"],
     ["buffer", buffer.mode, buffer.used, buffer.limit, buffer.full ? "full" : "-", buffer.reason ?? ""],
+    ...configTexts(status).map(({ text }) => ["config", text]),
   ];
   for (const topic of mostUrgent(status, status.topics.length).topics) {
     const { name, state, received, delivered, held, discarded, lag_bytes, oldest_unsent_age: age, reason } = topic;

@@ -28,6 +28,9 @@ test("a scrape says what the status says", async () => {
   const values = parse(await renderMetrics(sampleStatus()));
   expect(Object.fromEntries([...values].filter(([name]) => name.startsWith("bruce_")))).toEqual({
     'bruce_build_info{version="1.2.3"}': 1,
+    bruce_config_last_reload_successful: 1,
+    bruce_config_last_reload_success_timestamp_seconds: 1_700_000_000,
+    bruce_config_restart_needed: 0,
     'bruce_messages_received_total{topic=""}': 2,
     'bruce_messages_received_total{topic="clicks"}': 1000,
     'bruce_messages_received_total{topic="orders"}': 110,

@@ -34,6 +34,13 @@ export function sampleStatus(more: Partial<DaemonStatus> = {}): DaemonStatus {
     now: 1_700_000_600_000,
     state: "running",
     acks: "all",
+    config: {
+      file: "/etc/bruce/bruce.toml",
+      loaded_at: 1_700_000_000_000,
+      error: null,
+      failed_at: null,
+      restart_needed: [],
+    },
     ledger: {
       ...account(1112, 1000, { malformed: 2, queue_full: 10 }),
       possible_duplicates: 3,
