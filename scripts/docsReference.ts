@@ -23,6 +23,8 @@ setting has a default, so a file with only \`[kafka] brokers\` is complete. [bru
 - **Default paths** are those of root. For anyone else sockets are in \`$XDG_RUNTIME_DIR/bruce\` (without it, in
   \`bruce-UID\` in the temporary directory) and the buffer is in \`$XDG_STATE_HOME/bruce\` (\`~/.local/state/bruce\`).
 - **Not supported yet** means that this release knows the setting, and refuses any value but the default.
+- **Needs a restart** marks what stays as it is until bruce is started again. Everything else can be changed while bruce
+  runs: [reload.md](reload.md).
 `;
 
 const RULES = `## [topics."NAME"]
@@ -39,10 +41,16 @@ function notYet(table: string, key: SchemaKey): string {
   return isUnsupported(table, key) ? " *Not supported yet.*" : "";
 }
 
+/** What a change waits for, as a sentence. */
+function restart({ restart: when }: SchemaKey): string {
+  if (when === undefined) return "";
+  return when === true ? " *Needs a restart.*" : ` *Needs a restart: ${when.about}.*`;
+}
+
 function row(table: string, key: SchemaKey): string {
   const value = defaultOf(key, places);
   const shown = value === undefined ? "" : link(key.kind.write(value));
-  return `| ${link(key.name)} | ${shown} | ${key.about}${notYet(table, key)} | ${key.kind.allowed} |`;
+  return `| ${link(key.name)} | ${shown} | ${key.about}${restart(key)}${notYet(table, key)} | ${key.kind.allowed} |`;
 }
 
 function keyTable(table: string, keys: Iterable<SchemaKey>): string {
@@ -60,6 +68,23 @@ export function markdownReference(): string {
   const shared = [...RULE.keys()].filter((name) => common.has(name)).map(link);
   const rules = `${RULES}${shared.join(", ")}, and:\n\n${keyTable("topics", own)}\n`;
   return [INTRODUCTION, ...tables, rules].join("\n");
+}
+
+const [TABLE_BEGINS, TABLE_ENDS] = ["<!-- Made by `npm run docs`: -->", "<!-- : until here -->"];
+
+/** docs/reload.md with the table of what a reload leaves as it is. */
+export function withRestartTable(text: string): string {
+  const [before, rest = ""] = text.split(TABLE_BEGINS);
+  return `${before}${TABLE_BEGINS}\n\n${restartTable()}\n\n${TABLE_ENDS}${rest.split(TABLE_ENDS)[1]}`;
+}
+
+function restartTable(): string {
+  const rows = SCHEMA.flatMap(({ name, keys }) =>
+    [...keys.values()].flatMap(({ name: key, restart: when }) =>
+      when === undefined ? [] : [`| ${link(`${name}.${key}`)} | ${when === true ? "any change" : when.about} |`],
+    ),
+  );
+  return ["| Setting | What waits |", "| --- | --- |", ...rows].join("\n");
 }
 
 /** Text in lines of at most 118 characters, each behind a `# `. */
@@ -82,7 +107,7 @@ export function annotatedExample(): string {
   const entry = (table: string, key: SchemaKey): string => {
     const value = defaultOf(key, places);
     const setting = value === undefined ? `# ${key.name} =` : `${key.name} = ${key.kind.write(value)}`;
-    return `${comment(plain(key.about + notYet(table, key)))}\n${setting}\n`;
+    return `${comment(plain(key.about + restart(key) + notYet(table, key)))}\n${setting}\n`;
   };
   const tables = SCHEMA.map(({ name, about, keys }) => {
     const entries = [...keys.values()].map((key) => entry(name, key));
