@@ -32,7 +32,8 @@ export function consistencyErrors(root: TableNode, settings: Settings, wrong: Re
 /** Takes all keys involved; the error stands at the first of them that the configuration mentions. */
 type Report = (message: string, ...paths: [string, ...string[]]) => void;
 
-function placeOf(root: TableNode, path: readonly string[]): Place {
+/** Where the setting stands, or the table that it would stand in. */
+export function placeOf(root: TableNode, path: readonly string[]): Place {
   const node = nodeAt(root, path);
   if (node === undefined) return root.at;
   return node.kind === "table" ? node.at : node.valueAt;

@@ -2,9 +2,11 @@
 import { existsSync, readFileSync } from "node:fs";
 import { readArgument } from "./argument.ts";
 import { checkTree } from "./check.ts";
+import { placeOf } from "./consistency.ts";
 import type { Environment } from "./expand.ts";
 import { defaultPlaces, ownSurroundings } from "./places.ts";
 import { readToml } from "./read.ts";
+import { dotted } from "./toml.ts";
 import { type ConfigError, emptyTable, overlay, type TableNode } from "./tree.ts";
 import type { Settings } from "./types.ts";
 
@@ -20,13 +22,22 @@ export interface LoadOptions {
   env: Environment;
   /** The user to choose default places for; this process's unless given. */
   uid?: number;
+  /** What this machine cannot do of settings that are right in themselves; asked when nothing else is wrong. */
+  objections?: (settings: Settings) => Objection[];
+}
+
+/** A setting that cannot be had, by its names from the outermost table on, and why. */
+export interface Objection {
+  path: readonly string[];
+  message: string;
 }
 
 /** `file`: what was read; undefined when there was none. */
 export type Loaded = { settings: Settings; file: string | undefined } | { errors: ConfigError[] };
 
 /** Reads and checks everything; gives the settings, or all that is wrong. */
-export function loadSettings({ file, text, set = [], env, uid = ownSurroundings().uid }: LoadOptions): Loaded {
+export function loadSettings(options: LoadOptions): Loaded {
+  const { file, text, set = [], env, uid = ownSurroundings().uid, objections = () => [] } = options;
   const surroundings = { env, uid };
   const errors: ConfigError[] = [];
   const path = file ?? (text === undefined ? existing(defaultPlaces(surroundings).configFile) : undefined);
@@ -43,7 +54,12 @@ export function loadSettings({ file, text, set = [], env, uid = ownSurroundings(
   }
   const checked = checkTree(tree, surroundings);
   if ("errors" in checked) errors.push(...checked.errors);
-  if ("settings" in checked && errors.length === 0) return { settings: checked.settings, file: path };
+  if ("settings" in checked && errors.length === 0) {
+    for (const { path, message } of objections(checked.settings)) {
+      errors.push({ ...placeOf(tree, path), key: dotted(path), message });
+    }
+    if (errors.length === 0) return { settings: checked.settings, file: path };
+  }
   // Arguments stand last, as they are read last; the file's errors in its order.
   const order = (error: ConfigError): number => (error.line === 0 ? Number.POSITIVE_INFINITY : error.line);
   return { errors: errors.sort((a, b) => compare(order(a), order(b)) || a.column - b.column) };

@@ -1,5 +1,7 @@
 // Compression of record batches: which codecs there are, their ids on the wire, and how to run them.
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
+import type { Objection } from "../config/load.ts";
+import type { Settings } from "../config/settings.ts";
 import { compressLz4, decompressLz4 } from "./lz4.ts";
 import { lz4Module, snappyModule } from "./nativeCodecs.ts";
 import { compressSnappy, decompressSnappy } from "./snappy.ts";
@@ -12,8 +14,23 @@ export const codecIds: Readonly<Record<Codec, number>> = { none: 0, gzip: 1, sna
 /** What one batch may grow to when it is decompressed, unless told otherwise: a small batch can hold a bomb. */
 const DEFAULT_MAX_SIZE = 256 * 1024 * 1024;
 
+/** The settings that name a codec which cannot be used on this machine. Those that can be are loaded by this. */
+export function codecObjections({ compression, topics }: Pick<Settings, "compression" | "topics">): Objection[] {
+  const named = [
+    { path: ["compression", "codec"], codec: compression.codec },
+    ...topics.map(({ pattern, overrides }) => ({
+      path: ["topics", pattern, "codec"],
+      codec: overrides.codec ?? "none",
+    })),
+  ];
+  return named.flatMap(({ path, codec }) => {
+    const message = codecProblem(codec);
+    return message === undefined ? [] : [{ path, message }];
+  });
+}
+
 /** Why the codec cannot be used on this machine, with what to do; nothing when it can. It is loaded by this. */
-export function codecProblem(codec: Codec): string | undefined {
+function codecProblem(codec: Codec): string | undefined {
   try {
     if (codec === "snappy") snappyModule();
     if (codec === "lz4") lz4Module();
