@@ -1,7 +1,10 @@
 // Acts on what a broker said of a batch: settles it, or sees to it that it is sent again, smaller, elsewhere or later.
 import type { Settings } from "../config/settings.ts";
+import type { Written } from "../kafka/errors.ts";
+import { readRecordBatch } from "../kafka/recordBatchReader.ts";
 import type { DiscardReason } from "../observe/discards.ts";
 import type { LimitedLog } from "../observe/logLimit.ts";
+import { printable } from "../observe/logPrintable.ts";
 import type { Batch } from "../route/batch.ts";
 import type { BufferPool } from "../route/bufferPool.ts";
 import type { Topic } from "../route/topic.ts";
@@ -10,7 +13,7 @@ import type { JournalKeeper } from "./journalKeeper.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Parcel } from "./parcel.ts";
-import { splitBatch, withoutRecords } from "./rebuildBatch.ts";
+import { cutBatch, splitBatch, withoutRecords } from "./rebuildBatch.ts";
 import type { Settlement } from "./settlement.ts";
 
 export interface AnswersParts {
@@ -80,27 +83,40 @@ export class Answers {
         journal.delivered(outbox);
         // One from before a restart, when there was idempotence; now it is off.
         if (!settings.kafka.idempotence) outbox.producer = undefined;
+        if (settings.kafka.acks !== 0) topic.limit.accept(batch);
         settlement.delivered(topic, batch);
         break;
       case "again":
-        // With acks all, a leader that waits for its replicas may lose the partition: then the batch may be with the next.
-        if (outcome.written || (outcome.refresh && settings.kafka.acks === "all")) {
-          outbox.uncertain = true;
-          if (outbox.producer === undefined) settlement.maybeTwice(topic, batch);
-        }
+        this.#maybeWritten(outbox, batch, outcome.written);
         if (outcome.refresh) this.#parts.refreshMetadata(outcome.why);
         log.debug("a batch has to be sent again", { ...about, why: outcome.why }, `${outcome.why} ${topic.name} ${id}`);
         this.#backOff(outbox, batch);
         return;
       case "split":
+        log.debug(
+          "a batch is sent in parts",
+          { ...about, bytes: batch.bytes.length, why: outcome.why },
+          `split ${topic.name}`,
+        );
         if (this.#changeContent(outbox)) settlement.maybeTwice(topic, batch);
-        this.#putBack(outbox, splitBatch(batch, rebuilding));
+        if (outcome.because === "fault") this.#putBack(outbox, splitBatch(batch, rebuilding));
+        else {
+          topic.limit.refuse(batch);
+          this.#putBack(outbox, cutBatch(batch, topic.limit.most, rebuilding));
+        }
         break;
       case "remove": {
+        const { why, reason } = outcome;
+        const sample = sampleOf(batch, outcome.indexes);
+        log.warn(
+          "Kafka does not take messages",
+          { ...about, messages: outcome.indexes.size, why, reason, sample },
+          `${reason} ${topic.name}`,
+        );
         const { removed, rest } = withoutRecords(batch, outcome.indexes, rebuilding);
         // A restart must not look for the others together with these, which are settled.
         journal.returned(outbox);
-        settlement.discarded(topic, removed, outcome.reason);
+        settlement.discarded(topic, removed, reason);
         if (this.#changeContent(outbox) && rest !== undefined) settlement.maybeTwice(topic, rest);
         if (rest !== undefined) this.#putBack(outbox, [rest]);
         break;
@@ -108,7 +124,7 @@ export class Answers {
       case "discard":
         log.warn(
           "Kafka does not take messages",
-          { ...about, why: outcome.why, reason: outcome.reason },
+          { ...about, why: outcome.why, reason: outcome.reason, sample: sampleOf(batch) },
           `${outcome.reason} ${topic.name}`,
         );
         this.giveUp(outbox, batch, outcome.reason);
@@ -129,6 +145,14 @@ export class Answers {
     // It took the batch, or found fault with this batch only: the next one shows how things are now.
     if (heldByBroker(topic)) this.#release(topic);
     enqueue(outbox);
+  }
+
+  /** The broker answered with an error and may have the batch all the same. */
+  #maybeWritten(outbox: Outbox, batch: Batch, written: Written): void {
+    const { settlement, settings } = this.#parts;
+    if (written === "no" || (written === "acks all" && settings.kafka.acks !== "all")) return;
+    outbox.uncertain = true;
+    if (outbox.producer === undefined) settlement.maybeTwice(outbox.partition.topic, batch);
   }
 
   /**
@@ -166,6 +190,7 @@ export class Answers {
       );
       topic.setStanding({ kind: "held", by: "produce", reason: outcome.why });
     }
+    this.#maybeWritten(outbox, batch, outcome.written);
     this.#putBack(outbox, [batch]);
     outbox.wait(settings.delivery.backoffMax * (0.9 + random() * 0.2), () => enqueue(outbox));
   }
@@ -185,6 +210,18 @@ export class Answers {
     const delay = backoffDelay(outbox.failures, backoff, backoffMax, random);
     outbox.wait(delay, () => enqueue(outbox));
   }
+}
+
+/** Bytes shown of a key and of a value. */
+const SAMPLE = 64;
+
+/** The first of the records, or of those at `indexes`: for whoever wonders which messages Kafka does not take. */
+function sampleOf(batch: Batch, indexes?: ReadonlySet<number>): Record<string, string | number | null> {
+  const { records } = readRecordBatch(batch.bytes);
+  const record = records.find((_, index) => indexes?.has(index) ?? true);
+  const { timestamp = 0n, key = null, value = null } = record ?? {};
+  const text = (bytes: Buffer | null) => bytes && printable(bytes.toString("utf8", 0, SAMPLE));
+  return { timestamp: Number(timestamp), key: text(key), value: text(value), value_bytes: value?.length ?? 0 };
 }
 
 /** Held because a broker refused a batch: whether that is over shows only when one is sent. */

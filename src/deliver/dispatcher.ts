@@ -22,6 +22,7 @@ import { Outbox, type RestoredAs } from "./outbox.ts";
 import { judge, type PartitionAnswer } from "./outcome.ts";
 import { byTopic, type Parcel } from "./parcel.ts";
 import { ProducerIds } from "./producerIds.ts";
+import { cutBatch } from "./rebuildBatch.ts";
 import type { Settlement } from "./settlement.ts";
 
 export interface DispatcherParts {
@@ -318,8 +319,21 @@ export class Dispatcher implements DueListener {
     return parcels;
   }
 
-  /** The batch to send now: one that was sent before, or else the first that is not too old. */
+  /** The batch to send now, no larger than the brokers take, as far as that is known. */
   #next(outbox: Outbox): Batch | undefined {
+    const { topic } = outbox.partition;
+    const { limit } = topic;
+    let batch = this.#first(outbox);
+    // One that the broker may have must stay as it is.
+    while (batch !== undefined && !outbox.uncertain && limit.isTooLarge(batch)) {
+      outbox.resend.unshift(...cutBatch(batch, limit.most, { compression: topic.settings, pool: this.#parts.pool }));
+      batch = outbox.next();
+    }
+    return batch;
+  }
+
+  /** One that was sent before, or else the first that is not too old. */
+  #first(outbox: Outbox): Batch | undefined {
     const { isOver, settlement } = this.#parts;
     const again = outbox.resend.length > 0;
     const { topic } = outbox.partition;

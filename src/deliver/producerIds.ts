@@ -1,5 +1,5 @@
 // Producer ids: one for all partitions, got from any broker; a new one when a broker no longer knows it.
-import { errorOf } from "../kafka/errors.ts";
+import { errorOf, explain } from "../kafka/errors.ts";
 import { initProducerIdRequest } from "../kafka/initProducerId.ts";
 import type { Log } from "../observe/log.ts";
 import { type After, afterDelay } from "./after.ts";
@@ -48,8 +48,7 @@ export class ProducerIds {
       (response) => {
         this.#asking = false;
         if (response.errorCode !== 0) {
-          const { name, why } = errorOf(response.errorCode);
-          this.#failed(now, `${name}: ${why}`);
+          this.#failed(now, explain(errorOf(response.errorCode)));
           return;
         }
         this.#failures = 0;

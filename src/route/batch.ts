@@ -10,6 +10,8 @@ import type { MemoryUse } from "./memoryBudget.ts";
 export interface Batch {
   /** The whole RecordBatch, header included; producer, sequence and CRC are stamped when it is sent. */
   readonly bytes: Buffer;
+  /** How large it was before it was compressed, header included. */
+  readonly plainBytes: number;
   /** The messages in it, by number, in the order of the records. */
   readonly numbers: MessageNumbers;
   readonly count: number;
@@ -75,6 +77,7 @@ export function closeBatch(
   let disposed = false;
   return {
     bytes: home.subarray(0, finalLength),
+    plainBytes: length,
     numbers,
     count: numbers.count,
     checksum,

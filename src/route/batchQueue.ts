@@ -6,6 +6,7 @@ import { BatchBuilder, type MessageParts } from "./batchBuilder.ts";
 import type { BufferPool } from "./bufferPool.ts";
 import type { LingerClock, Lingering } from "./lingerClock.ts";
 import { type MemoryBudget, MemoryUse } from "./memoryBudget.ts";
+import { SizeLimit } from "./sizeLimit.ts";
 import type { HeldDisk } from "./waiting.ts";
 
 /**
@@ -30,21 +31,29 @@ export interface BatchSurroundings {
 
 /**
  * A batch is due on linger, bytes or count, whichever is first. A batch that is due but not taken, because its partition
- * is busy, grows on up to `requestBytes`; then it is closed and the next one begins. Becoming due is announced once.
+ * is busy, grows on up to `requestBytes`, or what the brokers take if that is less; then it is closed and the next one
+ * begins. Becoming due is announced once.
  */
 export class BatchQueue implements Lingering {
   readonly memory: MemoryUse;
   readonly #around: BatchSurroundings;
   readonly #settings: () => TopicSettings;
   readonly #onDue: () => void;
+  readonly #limit: SizeLimit;
   readonly #closed: Batch[] = [];
   #open: BatchBuilder | undefined;
   #openIsDue = false;
 
-  constructor(around: BatchSurroundings, settings: () => TopicSettings, onDue: () => void) {
+  constructor(
+    around: BatchSurroundings,
+    settings: () => TopicSettings,
+    onDue: () => void,
+    limit: SizeLimit = new SizeLimit(),
+  ) {
     this.#around = around;
     this.#settings = settings;
     this.#onDue = onDue;
+    this.#limit = limit;
     this.memory = new MemoryUse(around.memory);
   }
 
@@ -57,6 +66,9 @@ export class BatchQueue implements Lingering {
       const { maxAge } = settings;
       if (
         open.length + size > settings.requestBytes ||
+        open.length + size > this.#limit.most ||
+        // It waited for another partition, for which it is of no use any more.
+        number < open.numbers.last ||
         (maxAge > 0 && receivedAt - open.since > maxAge * AGES_TOGETHER)
       ) {
         this.#closed.push(this.#closeOpen(settings));

@@ -4,6 +4,7 @@ import type { DiscardReason } from "../observe/discards.ts";
 import type { Account } from "../observe/ledger.ts";
 import { BatchQueue, type BatchSurroundings } from "./batchQueue.ts";
 import { RateLimit } from "./rateLimit.ts";
+import { SizeLimit } from "./sizeLimit.ts";
 import { Waiting } from "./waiting.ts";
 
 /** Whether a topic's messages can go their way. */
@@ -55,6 +56,8 @@ export class Topic {
   standing: Standing = { kind: "asking" };
   /** Those that Kafka named last, in ascending id order; empty until it has. */
   partitions: readonly Partition[] = [];
+  /** Of its batches, as learned from the brokers. */
+  readonly limit = new SizeLimit();
   /** Batches that may go to any partition. */
   readonly any: BatchQueue;
   /** Frames that came while the topic was not live, or behind such. */
@@ -88,6 +91,7 @@ export class Topic {
       around,
       () => this.settings,
       () => listener.anyDue(this),
+      this.limit,
     );
     this.waiting = this.#newWaiting(undefined);
   }
@@ -199,6 +203,7 @@ export class Topic {
       this.#around,
       () => this.settings,
       () => this.#listener.keyedDue(partition),
+      this.limit,
     );
     const partition = new Partition(this, id, -1, keyed);
     this.#known.set(id, partition);

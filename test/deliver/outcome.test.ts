@@ -34,15 +34,24 @@ describe("what a broker's answer means for a batch", () => {
       }),
       10,
     );
-    expect(outcome).toEqual({ kind: "remove", indexes: new Set([3]), reason: "rejected_by_broker" });
+    expect(outcome).toMatchObject({ kind: "remove", indexes: new Set([3]), reason: "rejected_by_broker" });
+    expect(outcome).toMatchObject({ why: expect.stringContaining("(no key)") });
   });
 
   test("says when the batch may be in the log all the same", () => {
-    const written = [7, 20, 13, -1, 2, 19, 6, 5].map((code) => {
+    const written = (code: number) => {
       const outcome = judge(answer(code), 1);
-      return outcome.kind === "again" && outcome.written;
-    });
-    expect(written).toEqual([true, true, true, true, false, false, false, false]);
+      return "written" in outcome ? outcome.written : undefined;
+    };
+    expect([7, 20, 13, -1, 56, 30_000].map(written)).toEqual(Array(6).fill("perhaps"));
+    // The leader appends, waits for its replicas, and finds that it leads, or has, the partition no more.
+    expect([3, 5, 6].map(written)).toEqual(Array(3).fill("acks all"));
+    expect([2, 14, 19, 89, 29, 31, 44].map(written)).toEqual(Array(7).fill("no"));
+  });
+
+  test("is told in the broker's words, with what to do about it", () => {
+    const outcome = judge(answer(29, { errorMessage: "no luck" }), 1);
+    expect(outcome).toMatchObject({ why: "TOPIC_AUTHORIZATION_FAILED: no luck: grant WRITE and DESCRIBE on it" });
   });
 
   test("asks for fresh metadata when the leader is in doubt", () => {

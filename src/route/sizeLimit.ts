@@ -1,0 +1,88 @@
+// The largest batch that a topic's brokers take, as far as their answers have told: so that what follows is not refused
+// again and again. They judge a batch as it was sent, that is compressed, but one grows before it is compressed.
+import type { Batch } from "./batch.ts";
+
+type Size = Pick<Batch, "bytes" | "count" | "plainBytes">;
+
+/** When the largest batch taken and the smallest refused are no further apart, the limit is known well enough. */
+const NEAR = 1.25;
+/** Of a refused size, what is tried at least. The limit is within this factor of it more often than not. */
+const AT_LEAST = 1 / 4;
+/** After so many batches of about the size allowed, a larger one is tried: the limit may have been raised. */
+const TRY_AFTER = 1000;
+/** And it is so much larger than the smallest that was refused, with some room for compression that turns out differently. */
+const TRIED = 1.25;
+const TRIED_AT_MOST = 1.5;
+/** A batch of at least this share of the size allowed counts as one of about that size. */
+const ABOUT = 1 / 2;
+/** How fast the measure of compression goes back from the worst that was seen. */
+const FADING = 0.1;
+
+/**
+ * Knows that batches of `#refused` bytes are too large, and that those of `#accepted` are not. Between them it tries; what is
+ * `#refused` or more is split before it is sent. A record that is too large alone tells nothing about batches.
+ */
+export class SizeLimit {
+  /** How large a batch may grow, header included, before it is compressed. */
+  most = Number.POSITIVE_INFINITY;
+  /** Batches of several records that were refused. */
+  refusals = 0;
+  #refused = Number.POSITIVE_INFINITY;
+  #accepted = 0;
+  /** Bytes sent for each byte before compression, rather too many than too few. */
+  #ratio = 1;
+  /** Batches of about the size allowed since a larger one was tried. */
+  #full = 0;
+  #trying = false;
+
+  /** Bytes, as sent, that batches are kept below; undefined: no limit is known. */
+  get known(): number | undefined {
+    return this.#refused === Number.POSITIVE_INFINITY ? undefined : this.#refused;
+  }
+
+  /** Whether it is not worth asking the broker. */
+  isTooLarge({ bytes, count }: Size): boolean {
+    return count > 1 && bytes.length >= this.#refused * (this.#trying ? TRIED_AT_MOST : 1);
+  }
+
+  /** The broker took it. */
+  accept({ bytes: { length }, plainBytes }: Size): void {
+    if (length >= this.#refused) {
+      // The limit was raised: how far, the next refusal tells.
+      this.#refused = this.most = Number.POSITIVE_INFINITY;
+      this.#trying = false;
+    }
+    if (length > this.#accepted) this.#accepted = length;
+    if (this.#refused === Number.POSITIVE_INFINITY) return;
+    if (plainBytes < this.most * ABOUT) return;
+    const ratio = length / plainBytes;
+    this.#ratio = Math.max(ratio, this.#ratio + (ratio - this.#ratio) * FADING);
+    if (!this.#trying && ++this.#full >= TRY_AFTER) this.#trying = true;
+    this.#bound();
+  }
+
+  /** The broker found it too large. */
+  refuse({ bytes: { length }, plainBytes, count }: Size): void {
+    if (count === 1) return;
+    this.refusals++;
+    this.#trying = false;
+    this.#full = 0;
+    this.#refused = Math.min(this.#refused, length);
+    // It was lowered, then.
+    if (this.#accepted >= this.#refused) this.#accepted = 0;
+    this.#ratio = length / plainBytes;
+    this.#bound();
+  }
+
+  #bound(): void {
+    this.most = this.#target / this.#ratio;
+  }
+
+  /** Bytes, as sent, that a batch should come to. */
+  get #target(): number {
+    const [taken, refused] = [this.#accepted, this.#refused];
+    if (this.#trying) return refused * TRIED;
+    if (refused <= taken * NEAR) return taken;
+    return Math.max(Math.sqrt(taken * refused), refused * AT_LEAST);
+  }
+}
