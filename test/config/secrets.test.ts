@@ -20,6 +20,9 @@ test("no error shows a secret, however it is written", () => {
     `[kafka.sasl]\npassword = "pa\${${SECRET}}"`,
     `[kafka.sasl]\npassword = "pa\${${SECRET}-}"`,
     `[kafka.sasl]\nclient_secret = "${SECRET}"`,
+    `[kafka.sasl]\nmechanism = "plain"\nusername = "a"\npassword = "${SECRET}"\npassword_file = "/a"`,
+    `[kafka.sasl]\nmechanism = "oauthbearer"\npassword = "${SECRET}"`,
+    `[kafka.sasl]\ntoken_url = "https://user:${SECRET}@issuer.example/"`,
     `topics = "${SECRET}"`,
   ];
   for (const text of texts) {
@@ -48,8 +51,8 @@ test("what came from the environment is shown by its name only", () => {
     'bruce.toml:1:16: batch.linger: got "${LINGER}"; must be a duration from "0" to "1h", such as "500ms", "30s", "15m" or "24h"',
     'bruce.toml:2:25: kafka.brokers: got "${BROKER}"; must be "host:port" with a port from 1 to 65535',
   ]);
-  expect(errors('kafka.sasl.password = "${KAFKA_PASSWORD}"', { env })).toEqual([
-    "bruce.toml:1:23: kafka.sasl.password: got a value that is not shown; not supported yet; leave it out",
+  expect(errors('kafka.sasl.password = "${KAFKA_PASSWORD}"', { env: { KAFKA_PASSWORD: `${SECRET}\n` } })).toEqual([
+    "bruce.toml:1:23: kafka.sasl.password: got a value that is not shown; must be a string that is not empty",
   ]);
 });
 
