@@ -39,6 +39,8 @@ export async function shakeHands(carrier: HandshakeCarrier): Promise<Handshake> 
   let versions: KafkajsVersions = {};
   let saslAuthenticate: boolean | null = null;
   let sessionLifetime = 0;
+  /** Ours; kafkajs would wrap it. */
+  let refusal: KafkaFailure | undefined;
 
   const connection: KafkajsConnection = {
     host: carrier.host,
@@ -48,7 +50,8 @@ export async function shakeHands(carrier: HandshakeCarrier): Promise<Handshake> 
       const { buffer } = await request.encode();
       const body = await carrier.exchange(request.apiKey, request.apiVersion, request.apiName, buffer);
       const answer = await response.decode(body);
-      if (sasl !== null) checkLogin(broker, sasl.mechanism, request.apiKey, answer as SaslAnswer);
+      refusal = sasl === null ? undefined : loginRefusal(broker, sasl.mechanism, request.apiKey, answer as SaslAnswer);
+      if (refusal !== undefined) throw refusal;
       return response.parse(answer);
     },
     async sendAuthRequest() {
@@ -62,7 +65,7 @@ export async function shakeHands(carrier: HandshakeCarrier): Promise<Handshake> 
         await authenticator.authenticate();
       } catch (error) {
         sasl.refused?.();
-        throw error;
+        throw refusal ?? error;
       }
       sessionLifetime = Number(authenticator.sessionLifetime);
     },
@@ -114,20 +117,25 @@ interface SaslAnswer {
   authBytes?: Buffer;
 }
 
-/** Says what kafkajs would not. */
-function checkLogin(broker: string, mechanism: string, apiKey: number, answer: SaslAnswer): void {
+/** What kafkajs would say in fewer words, or not see. */
+function loginRefusal(
+  broker: string,
+  mechanism: string,
+  apiKey: number,
+  { errorCode, enabledMechanisms, authBytes }: SaslAnswer,
+): KafkaFailure | undefined {
   const name = mechanism.toUpperCase();
-  if (apiKey === SASL_HANDSHAKE && answer.enabledMechanisms?.includes(name) === false) {
-    const offered = answer.enabledMechanisms.join(", ") || "no login";
-    const message = `${broker} offers ${offered} on this port, not ${name}: look at kafka.sasl.mechanism`;
-    throw new KafkaFailure("authentication", broker, message);
+  const refused = (message: string) => new KafkaFailure("authentication", broker, message);
+  if (apiKey === SASL_HANDSHAKE && enabledMechanisms?.includes(name) === false) {
+    const offered = enabledMechanisms.join(", ") || "no login";
+    return refused(`${broker} offers ${offered} on this port, not ${name}: look at kafka.sasl.mechanism`);
   }
-  // A token that is refused is answered without an error code, but with a reason (RFC 7628, 3.2.3), which kafkajs ignores.
-  const reason = answer.authBytes?.toString("latin1", 4) ?? "";
-  if (apiKey === SASL_AUTHENTICATE && mechanism === "oauthbearer" && answer.errorCode === 0 && reason !== "") {
-    const message = `${broker} does not take the token (${readable(reason)}): is it from the issuer, for the audience and with the scope that the broker wants?`;
-    throw new KafkaFailure("authentication", broker, message);
-  }
+  // A token that is refused is answered without an error code, but with a reason (RFC 7628, 3.2.3).
+  const reason = authBytes?.toString("latin1", 4) ?? "";
+  if (apiKey !== SASL_AUTHENTICATE || mechanism !== "oauthbearer" || errorCode !== 0 || reason === "") return undefined;
+  const hint =
+    "is it of the issuer, for the audience and with the scope that the broker wants, and are both clocks right?";
+  return refused(`${broker} refused the token (${readable(reason)}): ${hint}`);
 }
 
 function readable(text: string): string {

@@ -62,6 +62,8 @@ export function loginListener({ plain, scram, oauth, sessionLifetime = 0, tls }:
       "sasl.oauthbearer.expected.issuer": oauth.issuer,
       "sasl.oauthbearer.expected.audience": "kafka",
     });
+    // Kafka 4.1.0 looks neither at signatures nor at dates without, and does not find this one below the mechanism's name.
+    properties["sasl.oauthbearer.jwt.validator.class"] = `${MODULES}.oauthbearer.BrokerJwtValidator`;
   }
   const login = { "sasl.enabled.mechanisms": mechanisms.join(), ...properties };
   if (tls === undefined) return { protocol: "SASL_PLAINTEXT", properties: login };
