@@ -1,5 +1,6 @@
 // Settings that are right each by itself, but not together.
 import { resolve } from "node:path";
+import { checkSasl, checkTls } from "./consistencySecurity.ts";
 import { LEAST_DISK, largestSegment } from "./derived.ts";
 import { formatAddress } from "./kinds.ts";
 import { withOverrides } from "./settings.ts";
@@ -23,6 +24,8 @@ export function consistencyErrors(root: TableNode, settings: Settings, wrong: Re
     fail(placeOf(root, path), path, message, paths);
   };
   checkKafka(settings, report);
+  checkTls(settings.kafka.tls, report);
+  checkSasl(settings.kafka.sasl, report);
   checkInputs(settings, report);
   checkBuffer(settings, report);
   checkLimits(settings, report);

@@ -2,7 +2,7 @@
 import type { SchemaKey } from "./schema.ts";
 
 /** Tables in which nothing may be changed. */
-const TABLES = new Set(["kafka.tls", "kafka.sasl", "discards", "debug"]);
+const TABLES = new Set(["discards", "debug"]);
 
 /** Settings that must stay at their default; those of topics are under "topics". */
 const KEYS = new Set(["delivery.max_age", "topics.max_age", "topics.rate_limit"]);

@@ -5,20 +5,6 @@ import { errors, load } from "./support.ts";
 
 /** Every setting that is known but does nothing yet, with a value that would ask for it. */
 const REFUSED: Record<string, string> = {
-  "kafka.tls.enabled = true": "kafka.tls.enabled: got true; not supported yet; leave it at false",
-  "kafka.tls.verify = false": "kafka.tls.verify: got false; not supported yet; leave it at true",
-  'kafka.tls.ca = "/a"': 'kafka.tls.ca: got "/a"; not supported yet; leave it out',
-  'kafka.tls.cert = "/a"': 'kafka.tls.cert: got "/a"; not supported yet; leave it out',
-  'kafka.tls.key = "/a"': 'kafka.tls.key: got "/a"; not supported yet; leave it out',
-  'kafka.tls.server_name = "a"': 'kafka.tls.server_name: got "a"; not supported yet; leave it out',
-  'kafka.sasl.mechanism = "plain"': 'kafka.sasl.mechanism: got "plain"; not supported yet; leave it out',
-  'kafka.sasl.username = "a"': 'kafka.sasl.username: got "a"; not supported yet; leave it out',
-  'kafka.sasl.password = "a"': "kafka.sasl.password: got a value that is not shown; not supported yet; leave it out",
-  'kafka.sasl.password_file = "/a"': 'kafka.sasl.password_file: got "/a"; not supported yet; leave it out',
-  'kafka.sasl.token_url = "a"': 'kafka.sasl.token_url: got "a"; not supported yet; leave it out',
-  'kafka.sasl.client_id = "a"': 'kafka.sasl.client_id: got "a"; not supported yet; leave it out',
-  'kafka.sasl.client_secret = "a"':
-    "kafka.sasl.client_secret: got a value that is not shown; not supported yet; leave it out",
   'delivery.max_age = "24h"': 'delivery.max_age: got "24h"; not supported yet; leave it at "0"',
   'topics.a.max_age = "24h"': 'topics.a.max_age: got "24h"; not supported yet; leave it at "0"',
   'topics.a.rate_limit = "10000/1s"': 'topics.a.rate_limit: got "10000/1s"; not supported yet; leave it out',
@@ -48,7 +34,6 @@ test("every setting that does nothing yet is among them", () => {
 
 test("their defaults may be written down", () => {
   const text = `
-    kafka.tls = { enabled = false, verify = true }
     delivery.max_age = "0"
     topics.a.max_age = 0
     discards.max_file = "32m"

@@ -1,9 +1,21 @@
 // The settings about the brokers and the connections to them.
-import { bool, brokers, duration, integer, oneOf, optional, text } from "../kinds.ts";
+import { bool, brokers, duration, integer, type Kind, oneOf, optional, type Reading, text } from "../kinds.ts";
 import type { Acks, SaslMechanism } from "../types.ts";
 import type { Table, Tables } from "./key.ts";
 
+const quoted = text("text", { empty: false });
 const file = text("the path of a file", { empty: false });
+/** Without a login in it, which would be shown. */
+const httpUrl: Kind<string> = {
+  allowed: 'a URL that begins with "https://" or "http://", without a user in it',
+  read: (raw) => {
+    const refused: Reading<string> = {};
+    if (typeof raw !== "string" || !/^https?:\/\//i.test(raw) || !URL.canParse(raw)) return refused;
+    const { username, password, hash } = new URL(raw);
+    return username === "" && password === "" && hash === "" ? { value: raw } : refused;
+  },
+  write: quoted.write,
+};
 const credential = text("a string that is not empty", { empty: false });
 
 export const kafka: Table<Tables["kafka"]> = {
@@ -101,13 +113,28 @@ export const sasl: Table<Tables["kafka.sasl"]> = {
       about: "The user's password; better taken from a file or the environment than written here.",
       secret: true,
     },
-    passwordFile: { kind: optional(file), default: undefined, about: "A file that holds the password instead." },
-    tokenUrl: {
-      kind: optional(text("a URL", { empty: false })),
+    passwordFile: {
+      kind: optional(file),
       default: undefined,
-      about: "Where `oauthbearer` gets its tokens.",
+      about: "A file that holds the password instead, such as one of systemd's credentials.",
+    },
+    tokenUrl: {
+      kind: optional(httpUrl),
+      default: undefined,
+      about: "Where `oauthbearer` gets its tokens (client credentials grant).",
     },
     clientId: { kind: optional(credential), default: undefined, about: "Who asks there for a token." },
-    clientSecret: { kind: optional(credential), default: undefined, about: "The secret to ask with.", secret: true },
+    clientSecret: {
+      kind: optional(credential),
+      default: undefined,
+      about: "The secret to ask with; better taken from a file or the environment than written here.",
+      secret: true,
+    },
+    clientSecretFile: { kind: optional(file), default: undefined, about: "A file that holds that secret instead." },
+    scope: {
+      kind: optional(credential),
+      default: undefined,
+      about: "What the token is to be good for, where the issuer wants to be told; several with spaces between.",
+    },
   },
 };
