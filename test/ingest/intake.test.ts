@@ -8,7 +8,7 @@ import { Intake } from "../../src/ingest/intake.ts";
 import { SAMPLES } from "../../src/ingest/report.ts";
 import { NOBODY, type Source } from "../../src/ingest/source.ts";
 import type { QueueWriter } from "../../src/spool/queue.ts";
-import { encodeAnyPartition, readInt32 } from "../../src/wire/frame.ts";
+import { encodeAnyPartition, FrameReader, readInt32 } from "../../src/wire/frame.ts";
 
 /** A queue with room for so many bytes, until it is emptied. */
 function fakeQueue(capacity: number) {
@@ -65,6 +65,12 @@ const from = (id: number): Source => ({ ...NOBODY, id });
 const frame = (id: number, length: number) =>
   encodeAnyPartition({ topic: `t${id % 3}`, timestamp: id, key: Buffer.alloc(0), value: Buffer.alloc(length, id) });
 
+function timestampOf(bytes: Buffer): number {
+  const reader = new FrameReader();
+  reader.read(bytes, 0, bytes.length);
+  return Number(bytes.readBigInt64BE(reader.timestampAt));
+}
+
 const blocks = fc.array(fc.array(fc.nat(300), { minLength: 1, maxLength: 8 }), { maxLength: 20 });
 
 test("with block, nothing is discarded and the order is kept, however often the queue is full", () => {
@@ -108,6 +114,45 @@ test("with drop_newest, what finds no room is discarded by topic, and the counte
       expect(dropped.every(({ samples }) => samples.length <= SAMPLES)).toBe(true);
       expect(queued + dropped.reduce((sum, { count }) => sum + count, 0)).toBe(messages);
       expect([intake.counters.messages, intake.counters.bytes]).toEqual([messages, bytes]);
+    }),
+  );
+});
+
+test("however the policy changes, each source's messages stay in order, and none is unaccounted for", () => {
+  const policy = fc.constantFrom("block" as const, "drop_newest" as const, "drop_oldest" as const);
+  const step = fc.oneof(
+    { weight: 4, arbitrary: fc.record({ source: fc.integer({ min: 1, max: 3 }), length: fc.nat(300) }) },
+    { weight: 1, arbitrary: fc.record({ policy }) },
+    { weight: 1, arbitrary: fc.constant("room" as const) },
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), policy, (steps, first) => {
+      const { intake, taken, empty, discards } = setUp(800, "block");
+      intake.whenFull = first;
+      const sources = [1, 2, 3].map(from);
+      let sent = 0;
+      for (const each of steps) {
+        if (each === "room") {
+          empty();
+          intake.retry();
+        } else if ("policy" in each) intake.whenFull = each.policy;
+        else {
+          const source = sources[each.source - 1] as Source;
+          // Nothing is read from a source that has to wait.
+          if (intake.stalls(source)) continue;
+          const bytes = frame(sent++, each.length);
+          intake.accept(source, bytes, 0, bytes.length, 1);
+        }
+      }
+      empty();
+      while (!intake.retry()) empty();
+      for (const { id } of sources) {
+        const order = taken.filter(({ source }) => source === id).flatMap(({ frames }) => frames.map(timestampOf));
+        expect(order).toEqual([...order].sort((a, b) => a - b));
+      }
+      const queued = taken.reduce((sum, { frames }) => sum + frames.length, 0);
+      expect(queued + discards.take().reduce((sum, { count }) => sum + count, 0)).toBe(sent);
+      expect(intake.counters.messages).toBe(sent);
     }),
   );
 });

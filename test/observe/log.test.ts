@@ -171,6 +171,51 @@ test("a file that cannot be opened is an error, not a silent loss", () => {
   expect(() => createLogger({ level: "info", format: "json", file: "/no/such/directory/bruce.log" })).toThrow(/ENOENT/);
 });
 
+test("other settings can be put in force while it is written: level, format and file, also for its children", () => {
+  const directory = mkdtempSync(join(tmpdir(), "bruce-log-"));
+  directories.push(directory);
+  const [first, second] = [join(directory, "first"), join(directory, "second")];
+  const log = createLogger({ level: "warn", format: "json", file: first });
+  const child = log.child({ broker: 1 });
+  child.info("no");
+  child.warn("one");
+  const prepared = log.prepare({ level: "debug", format: "json", file: second });
+  if ("problem" in prepared) throw new Error(prepared.problem);
+  child.warn("two");
+  prepared.use();
+  child.debug("three");
+  renameSync(second, `${second}.1`);
+  child.reopen();
+  log.info("four");
+  expect(messagesIn(first)).toEqual(["one", "two"]);
+  expect(messagesIn(`${second}.1`)).toEqual(["three"]);
+  expect(messagesIn(second)).toEqual(["four"]);
+});
+
+test("a file that cannot be opened, or a change that is called off, leaves all as it was", () => {
+  const directory = mkdtempSync(join(tmpdir(), "bruce-log-"));
+  directories.push(directory);
+  const [first, second] = [join(directory, "first"), join(directory, "second")];
+  const log = createLogger({ level: "info", format: "json", file: first });
+  expect(log.prepare({ level: "debug", format: "text", file: join(directory, "no/such") })).toEqual({
+    problem: expect.stringMatching(/no\/such \(log\.file\) cannot be opened: ENOENT/),
+  });
+  const prepared = log.prepare({ level: "debug", format: "text", file: second });
+  if ("drop" in prepared) prepared.drop();
+  log.debug("no");
+  log.info("yes");
+  expect(messagesIn(first)).toEqual(["yes"]);
+  expect(readFileSync(second, "utf8")).toBe("");
+});
+
+test("the form of the lines can change on the same stream", () => {
+  const { lines, log } = capture();
+  const prepared = log.prepare({ level: "info", format: "journal", file: "" });
+  if ("use" in prepared) prepared.use();
+  log.info("hello", { n: 1 });
+  expect(lines).toEqual(["<6>hello n=1\n"]);
+});
+
 test("a full disk does not stop the process", () => {
   const log = createLogger({ level: "info", format: "json", file: "/dev/full" });
   for (let i = 0; i < 1000; i++) log.info("x".repeat(2000));

@@ -69,6 +69,36 @@ test("always: each append is followed by an fdatasync, also one that came while 
   await bench.queue.stop();
 });
 
+test("it can be made more often, less often or not at all while messages come", async () => {
+  const bench = new DiskBench({ sync: "never" });
+  const synced = async (number: number) => {
+    while (bench.writer.synced < number) await Bun.sleep(1);
+  };
+  bench.append(5);
+  bench.queue.setSync("always");
+  await synced(5);
+  bench.append(5);
+  await synced(10);
+  bench.queue.setSync(1);
+  bench.append(5);
+  await synced(15);
+  bench.queue.setSync("never");
+  // The last append before may have been promised one.
+  bench.append(5);
+  await rest(bench);
+  const { changes } = bench.files;
+  bench.append(5);
+  await Bun.sleep(20);
+  expect(bench.writer.synced).toBe(20);
+  expect(bench.files.changes).toBeGreaterThanOrEqual(changes);
+  bench.queue.setSync("always");
+  bench.queue.setSync("always");
+  await synced(25);
+  bench.append(5);
+  await synced(30);
+  await bench.queue.stop();
+});
+
 test("after one that failed, the segment gets nothing more, its messages are never safe, and later ones are", async () => {
   const bench = new DiskBench();
   bench.append(5);
