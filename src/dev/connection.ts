@@ -1,6 +1,7 @@
 // One client's connection to the embedded broker: requests are answered strictly in order, one at a time, as Kafka does.
 import type { Socket } from "bun";
 import type { Reply } from "./exchange.ts";
+import type { ConnectFault } from "./faults.ts";
 import { FrameSizeError, FrameSplitter } from "./frames.ts";
 
 /** Beyond this many bytes of requests that wait their turn nothing more is read. */
@@ -10,6 +11,7 @@ const JOIN_BELOW = 256 * 1024;
 
 export interface ConnectionOptions {
   socket: Socket<unknown>;
+  fault?: ConnectFault;
   serve(frame: Buffer, connection: Connection): Reply | Promise<Reply>;
   /** After each request, whatever became of it, and when one begins to wait. */
   onProgress(): void;
@@ -27,8 +29,17 @@ export class Connection {
   #state: "reading" | "serving" | "hung" | "ending" | "closed" = "reading";
   #paused = false;
 
+  /** Bytes that are read before it is cut. */
+  #readable = Number.POSITIVE_INFINITY;
+
   constructor(options: ConnectionOptions) {
     this.#options = options;
+    const { fault, socket } = options;
+    if (fault?.kind === "garbage") socket.write(fault.bytes);
+    if (fault?.kind === "silent") this.#state = "hung";
+    if (fault?.kind !== "cut") return;
+    this.#readable = fault.after ?? 0;
+    if (this.#readable === 0) this.#end();
   }
 
   /** Calls back when the connection closes, until the function returned is called. */
@@ -41,13 +52,16 @@ export class Connection {
   /** Bytes came. */
   data(chunk: Buffer): void {
     if (this.#state === "ending" || this.#state === "closed") return;
+    const cut = chunk.length >= this.#readable;
+    this.#readable -= chunk.length;
     try {
-      this.#splitter.push(chunk);
+      this.#splitter.push(cut ? chunk.subarray(0, chunk.length + this.#readable) : chunk);
     } catch (error) {
       if (!(error instanceof FrameSizeError)) throw error;
       this.#end();
     }
     this.#pump();
+    if (cut) this.#end();
   }
 
   /** The socket takes bytes again. */

@@ -9,7 +9,7 @@ import { listOffsets } from "./apis/listOffsets.ts";
 import { metadata } from "./apis/metadata.ts";
 import { produce } from "./apis/produce.ts";
 import type { Cluster } from "./cluster.ts";
-import type { ActingFault, ErrorFault, Fault, FaultRequest, FaultScript } from "./faults.ts";
+import type { ActingFault, ConnectFault, ErrorFault, Fault, FaultRequest, FaultScript } from "./faults.ts";
 import { APIS, type ApiName, apiName } from "./protocol/apiKeys.ts";
 import { WireError, WireReader } from "./protocol/wireReader.ts";
 import { WireWriter } from "./protocol/wireWriter.ts";
@@ -74,6 +74,13 @@ export function serve(frame: Buffer, origin: Origin, broker: Broker): Reply | Pr
   const fault = broker.faults.decide(describe(request, origin, broker));
   if (fault?.kind === "delay") return serveDelayed(request, origin, broker, fault);
   return serveFaulty(request, origin, broker, fault);
+}
+
+/** What befalls a connection that was opened just now. */
+export function faultOnConnect(node: number, connection: number, { faults }: Broker): ConnectFault | undefined {
+  const nothing = { apiVersion: 0, correlationId: 0, clientId: null, attempt: connection, topics: [], partitions: [] };
+  const fault = faults.decide({ api: "Connect", node, connection, ...nothing });
+  return fault?.kind === "silent" || fault?.kind === "garbage" || fault?.kind === "cut" ? fault : undefined;
 }
 
 function read(frame: Buffer): Request | Reply {
@@ -149,6 +156,11 @@ function serveFaulty(
     }
     case "size":
       return changed(run(request, origin, broker), (reply) => patched(reply, 0, fault.size));
+    case "change":
+      return changed(run(request, origin, broker), ({ parts, next }) => ({
+        parts: [Buffer.from(fault.change(Buffer.concat(parts)))],
+        next,
+      }));
     case "correlationId":
       return changed(run(request, origin, broker), (reply) => patched(reply, 4, fault.id));
   }

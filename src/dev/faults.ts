@@ -8,7 +8,8 @@ export interface TopicPartition {
 
 /** A request as a fault rule sees it. */
 export interface FaultRequest {
-  api: ApiName;
+  /** "Connect": no request, but a connection that was opened; it has no version and names nothing. */
+  api: ApiName | "Connect";
   apiVersion: number;
   correlationId: number;
   clientId: string | null;
@@ -65,12 +66,23 @@ export type ActingFault =
   /** Serve it, but with this in the response's size field. */
   | { kind: "size"; size: number }
   /** Serve it, but answer with this correlation id. */
-  | { kind: "correlationId"; id: number };
+  | { kind: "correlationId"; id: number }
+  /** Serve it, but answer with what `change` makes of the response (size and correlation id included). */
+  | { kind: "change"; change: (response: Buffer) => Uint8Array };
 
-/** Which requests a rule is for: all of an API, or those for which every field given holds, or a function's say. */
+/** What can befall a connection when it is opened: silence, garbage unasked, or its end once it has read `after` bytes. */
+export type ConnectFault =
+  | { kind: "silent" }
+  | { kind: "garbage"; bytes: Uint8Array }
+  | { kind: "cut"; after?: number };
+
+/**
+ * Which requests a rule is for: all of an API, or those for which every field given holds, or a function's say. A connection
+ * that is opened is meant only by "Connect", alone or as `api`; of the faults it knows the kinds of `ConnectFault`.
+ */
 export type FaultMatch =
-  | ApiName
-  | { api?: ApiName; node?: number; connection?: number; topic?: string; partition?: number }
+  | FaultRequest["api"]
+  | { api?: FaultRequest["api"]; node?: number; connection?: number; topic?: string; partition?: number }
   | ((request: FaultRequest) => boolean);
 
 /** A function may look at the request first; undefined: no fault this time (and it does not count). */
@@ -163,6 +175,7 @@ export function isTarget(only: FaultTarget | undefined, topic: string, partition
 
 function matches(match: FaultMatch, request: FaultRequest): boolean {
   if (typeof match === "string") return request.api === match;
+  if (request.api === "Connect" && (typeof match === "function" || match.api !== "Connect")) return false;
   if (typeof match === "function") return match(request);
   const { api, node, connection, topic, partition } = match;
   if (api !== undefined && api !== request.api) return false;

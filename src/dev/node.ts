@@ -2,7 +2,7 @@
 import type { TCPSocketListener, TCPSocketListenOptions } from "bun";
 import type { Node } from "./cluster.ts";
 import { Connection } from "./connection.ts";
-import { type Broker, serve } from "./exchange.ts";
+import { type Broker, faultOnConnect, serve } from "./exchange.ts";
 
 export interface NodeServer {
   /** Closes the listener and all connections, at once. */
@@ -46,6 +46,7 @@ export function startNode(options: NodeOptions): NodeServer {
           const origin = options.nextConnection();
           socket.data = new Connection({
             socket,
+            fault: faultOnConnect(id, origin, broker),
             serve: (frame, from) =>
               serve(frame, { node: id, connection: origin, onClose: (callback) => from.onClose(callback) }, broker),
             onProgress: options.onProgress,

@@ -242,3 +242,48 @@ test("the correlation id of an answer is another", async () => {
   broker.faults.once("Produce", { kind: "correlationId", id: 99 });
   expect((await ask()).correlationId).toBe(99);
 });
+
+test("the response is what the test makes of it", async () => {
+  broker.faults.once("Produce", { kind: "change", change: (response) => response.fill(7, 8, 12) });
+  send();
+  const answer = await client.receive();
+  expect([answer.readInt32BE(0), answer.readInt32BE(4)]).toEqual([1, 0x07070707]);
+  expect(values()).toEqual(["a"]);
+});
+
+describe("a connection that is opened", () => {
+  const connect = () => connectRaw(broker.addresses[0]!);
+
+  test("is closed at once, or once it has read so many bytes, which may be in the middle of a request", async () => {
+    broker.faults.once("Connect", { kind: "cut" });
+    expect(await (await connect()).closed).toHaveLength(0);
+    const versions = bytes("0012 0000 00000009 ffff");
+    broker.faults.once({ api: "Connect", node: 1 }, { kind: "cut", after: 4 + versions.length + 10 });
+    const cut = await connect();
+    cut.send("0012 0000 00000009 ffff");
+    expect((await cut.receive()).readInt32BE(0)).toBe(9);
+    cut.send(produceV8(1, -1, "t", 0, makeBatch({ values: ["a"] })));
+    await cut.closed;
+    expect(values()).toEqual([]);
+  });
+
+  test("is never answered, or answered unasked", async () => {
+    const silent = broker.faults.once("Connect", { kind: "silent" });
+    const first = await connect();
+    await silent.done;
+    first.send("0012 0000 00000009 ffff");
+    broker.faults.once("Connect", { kind: "garbage", bytes: bytes("00000003 abcdef") });
+    const second = await connect();
+    expect((await second.receive()).toString("hex")).toBe("abcdef");
+    first.close();
+    second.close();
+    expect(await first.closed).toHaveLength(0);
+  });
+
+  test("is not meant by rules for requests", async () => {
+    const rule = broker.faults.always(() => true, { kind: "cut" });
+    broker.faults.always({ node: 1 }, { kind: "cut" });
+    (await connect()).close();
+    expect(rule.hits).toBe(0);
+  });
+});
