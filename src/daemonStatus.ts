@@ -135,6 +135,9 @@ function topicStatus(
     ...(reason === undefined ? {} : { reason }),
     oldest_unsent_age: oldestAge(Math.max(inBatches, ...apart), logs),
     lag_bytes: (topic?.memory ?? 0) + logs.reduce((sum, log) => sum + log.bytes, 0),
+    ...(topic === undefined || topic.limit.refusals === 0
+      ? {}
+      : { batch_limit: { bytes: topic.limit.known ?? null, refused: topic.limit.refusals } }),
     ...(logs.length === 0 ? {} : { held_logs: logs.map(({ topic: _, ...log }) => log) }),
   };
 }

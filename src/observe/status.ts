@@ -35,8 +35,18 @@ export interface TopicStatus extends AccountStatus {
   lag_bytes: number;
   /** Messages of the backlog on disk that are known to be of this topic; part of `queue.messages`, not of `received`. */
   unread: number;
+  /** Left out unless Kafka found batches of it too large. */
+  batch_limit?: BatchLimitStatus;
   /** What waits on disk apart from all others, because it cannot be delivered; left out when there is nothing. */
   held_logs?: Omit<HeldLogStatus, "topic">[];
+}
+
+/** How large a batch Kafka takes, as learned from its answers. */
+export interface BatchLimitStatus {
+  /** As sent, that is compressed: batches are kept below it. null: it was raised, and nothing is known of the new one. */
+  bytes: number | null;
+  /** Batches of several messages that Kafka found too large, since the start. */
+  refused: number;
 }
 
 /** Messages that wait in a log of their own. */
