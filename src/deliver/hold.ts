@@ -26,6 +26,9 @@ const TIMES: HoldTimes = { after: 10_000, gone: 60_000, every: 1_000 };
 /** A partition that cannot be reached and has so much of the memory for batches waits apart at once. */
 const TOO_MUCH = 1 / 4;
 
+/** Bytes of batches that are moved to other partitions before the event loop gets its turn. */
+const MOVED_AT_ONCE = 4 << 20;
+
 /** In memory only: of the memory for batches, what held messages may take beyond their own. */
 const OVERFLOW = 1 / 2;
 
@@ -92,6 +95,7 @@ export class Holder {
 
   #lookAt(topic: Topic, time: number, pressed: boolean): void {
     const { memory } = this.#parts.around;
+    const moves = topic.settings.onUnavailable === "next" && topic.partitions.some(({ leader }) => leader >= 0);
     let out = 0;
     // A disk that could not be read may be by now.
     let drain = topic.waiting.count > 0;
@@ -113,8 +117,12 @@ export class Holder {
       if (!named && time - since >= this.#times.gone) drain = this.#leave(topic, partition) || drain;
       else if (partition.parked !== undefined) this.#tryAgain(partition);
       else if (!partition.keyed.empty) {
-        if (long || pressed || partition.keyed.memory.used >= memory.cap * TOO_MUCH) this.#park(topic, partition, why);
+        const much = partition.keyed.memory.used >= memory.cap * TOO_MUCH;
+        // Where new messages go elsewhere already, there is nothing to wait for.
+        if (moves && (long || pressed || much || partition.leader < 0)) topic.park(partition, why);
+        else if (long || pressed || much) this.#park(topic, partition, why);
       }
+      if (moves && partition.parked !== undefined) this.#moveOn(topic, partition);
     }
     if (topic.parked !== undefined && out < topic.partitions.length) {
       topic.park(topic, undefined);
@@ -150,6 +158,34 @@ export class Holder {
     }
     if (partition === undefined) this.#setTopicApart(topic);
     else this.#putBack(topic, waiting, [this.#unsent(topic, partition)]);
+  }
+
+  /**
+   * What is for the partition goes to others, as the topic's settings say: a batch at a time, since it is larger when it is
+   * unpacked. All that cannot go waits apart.
+   */
+  #moveOn(topic: Topic, partition: Partition): void {
+    const { router, markOf = anybodys } = this.#parts;
+    const waiting = topic.waitingOf(partition);
+    const drain = () => {
+      for (let before = Number.POSITIVE_INFINITY; waiting.count > 0 && waiting.count < before; ) {
+        before = waiting.count;
+        router.drainWaiting(topic);
+      }
+    };
+    drain();
+    for (let left = MOVED_AT_ONCE; left > 0 && waiting.count === 0 && !partition.keyed.empty; ) {
+      const batch = partition.keyed.takeOldest() as Batch;
+      left -= batch.bytes.length;
+      const unsent = { batches: [batch], partitionKey: topic.partitions.indexOf(partition) };
+      takeBack(topic.name, [unsent], (number, bytes, receivedAt) =>
+        waiting.append(number, bytes, 0, bytes.length, markOf(number, receivedAt)),
+      );
+      drain();
+    }
+    if (waiting.count === 0) return;
+    router.spillSoon(topic, waiting);
+    if (!waiting.refuses && !partition.keyed.empty) this.#putBack(topic, waiting, [this.#unsent(topic, partition)]);
   }
 
   /** What is for a partition that is no more goes to the others. Answers whether there is any. */

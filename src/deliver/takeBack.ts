@@ -4,7 +4,7 @@ import { type DecodedRecord, readRecordBatch } from "../kafka/recordBatchReader.
 import type { Batch } from "../route/batch.ts";
 import { encodeAnyPartition, encodePartitionKey } from "../wire/frame.ts";
 
-/** Batches of one destination, in order: the numbers go up from each to the next. */
+/** Batches of one destination, in order: mostly, the numbers go up from each to the next. */
 export interface Unsent {
   batches: Batch[];
   /**
@@ -19,7 +19,19 @@ export type TakenBack = (number: number, frame: Buffer, receivedAt: number) => v
 
 const NOTHING = Buffer.alloc(0);
 
-/** The batches of one destination, one of which is unpacked at a time. */
+/** What came from a partition that is out of reach has lower numbers than what was there: each rise for itself. */
+function ascending({ batches, partitionKey }: Unsent): Unsent[] {
+  const rises: Unsent[] = [];
+  let last = Number.POSITIVE_INFINITY;
+  for (const batch of batches) {
+    if (batch.numbers.first < last) rises.push({ batches: [], partitionKey });
+    rises.at(-1)?.batches.push(batch);
+    last = batch.numbers.last;
+  }
+  return rises;
+}
+
+/** Batches whose numbers go up from each to the next, one of which is unpacked at a time. */
 class Source {
   /** The number of the next frame; Infinity behind the last. */
   number = Number.POSITIVE_INFINITY;
@@ -75,7 +87,7 @@ class Source {
 
 /** Takes all of it apart; the batches are disposed of. */
 export function takeBack(topic: string, unsent: Unsent[], visit: TakenBack): void {
-  const sources = unsent.map((each) => new Source(topic, each));
+  const sources = unsent.flatMap(ascending).map((each) => new Source(topic, each));
   for (;;) {
     let lowest: Source | undefined;
     let next = Number.POSITIVE_INFINITY;

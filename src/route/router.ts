@@ -266,7 +266,11 @@ export class Router {
     }
     const { partitions } = topic;
     let partition = from;
-    if (partition === undefined || !partitions.includes(partition)) {
+    if (partition?.parked !== undefined) {
+      const other = this.#elsewhere(topic, partition, bytes);
+      if (other === undefined || waitsBehind(other)) return partition;
+      partition = other;
+    } else if (partition === undefined || !partitions.includes(partition)) {
       let index = -1;
       if (frame.apiKey === PARTITION_KEY) index = partitionKeyIndex(frame.partitionKey, partitions.length);
       else if (settings.partitioner === "murmur2" && frame.keyEnd > frame.keyStart)
@@ -278,12 +282,22 @@ export class Router {
       partition = partitions[index] as Partition;
       if (settings.onUnavailable === "next" && frame.apiKey === PARTITION_KEY && !reachable(partition))
         partition = nextReachable(partitions, index) ?? partition;
-      const { waiting } = partition;
-      // Also behind those that wait no more, until these have gone.
-      if (waiting !== undefined && (partition.parked !== undefined || waiting.count > 0)) return partition;
+      if (waitsBehind(partition)) return partition;
     }
     partition.keyed.append(now, number, bytes, frame, receivedAt);
     return undefined;
+  }
+
+  /** Where a message that waits for a partition which cannot be reached may go instead. */
+  #elsewhere(topic: Topic, partition: Partition, bytes: Buffer): Partition | undefined {
+    const { apiKey, partitionKey, keyStart, keyEnd } = this.#frame;
+    const { partitions, settings } = topic;
+    if (settings.onUnavailable !== "next" || apiKey !== PARTITION_KEY) return undefined;
+    const index = partitionKeyIndex(partitionKey, partitions.length);
+    // One that was in a batch before may have come to its partition by its key, where it stays.
+    const hashed = settings.partitioner === "murmur2" && keyEnd > keyStart;
+    if (hashed && murmur2Index(bytes, keyStart, keyEnd, partitions.length) === index) return undefined;
+    return nextReachable(partitions, partitions.indexOf(partition));
   }
 
   /**
@@ -329,10 +343,11 @@ export class Router {
       this.#draining.delete(waiting);
       const { topic, partition } = scope;
       // What is given up need not be reached.
-      if (topic.standing.kind !== "refused" && (topic.waits || partition?.parked !== undefined)) continue;
+      const stays = partition?.parked !== undefined && topic.settings.onUnavailable === "wait";
+      if (topic.standing.kind !== "refused" && (topic.waits || stays)) continue;
       const moved = this.#drain(waiting, scope, BYTES_PER_TURN - bytes);
       bytes += moved;
-      if (waiting.count === 0) continue;
+      if (waiting.count === 0 || (moved === 0 && partition?.parked !== undefined)) continue;
       // To the end of the line.
       this.#draining.set(waiting, scope);
       if (moved > 0) more = true;
@@ -430,6 +445,11 @@ export class Router {
 
 function reachable({ leader, parked }: Partition): boolean {
   return leader >= 0 && parked === undefined;
+}
+
+/** Also behind those that wait no more, until these have gone. */
+function waitsBehind({ waiting, parked }: Partition): boolean {
+  return waiting !== undefined && (parked !== undefined || waiting.count > 0);
 }
 
 /** The first partition behind `index`, around the end, that can be reached. */

@@ -20,6 +20,8 @@ export interface TestMessage {
 export interface TestPipeline {
   broker: DevBroker;
   pipeline: Pipeline;
+  /** May be changed; `pipeline.topicSettingsChanged()` then. */
+  settings: Settings;
   discards: { topic: string | undefined; count: number; reason: DiscardReason }[];
   /** Puts messages into the queue, as one block. False when it is full. */
   send(...messages: TestMessage[]): boolean;
@@ -49,7 +51,7 @@ export function quickSettings(): Settings {
 export async function testPipeline(
   change: (settings: Settings) => void = () => {},
   brokerOptions: DevBrokerOptions = {},
-  more: { held?: HeldLogs; hold?: PipelineParts["hold"] } = {},
+  more: Pick<PipelineParts, "hold" | "ageClocks"> & { held?: HeldLogs } = {},
 ): Promise<TestPipeline> {
   const broker = await startDevBroker(brokerOptions);
   const settings = quickSettings();
@@ -63,6 +65,7 @@ export async function testPipeline(
   const onDiscard = (topic: string | undefined, count: number, reason: DiscardReason) =>
     void discards.push({ topic, count, reason });
   const pipeline = startPipeline({ settings, queue, log, onDiscard, ...more });
+  const wallClock = more.ageClocks?.wall ?? Date.now;
   const unsettled = () => queue.unsettled + (more.held?.unsettled ?? 0);
   const until = async (holds: () => boolean) => {
     while (!holds()) await Bun.sleep(1);
@@ -70,10 +73,11 @@ export async function testPipeline(
   return {
     broker,
     pipeline,
+    settings,
     discards,
     send(...messages) {
       const block = Buffer.concat(messages.map(frameOf));
-      return writer.append(1, Date.now(), block, 0, block.length, messages.length) > 0;
+      return writer.append(1, wallClock(), block, 0, block.length, messages.length) > 0;
     },
     settled: () => until(() => unsettled() === 0),
     until,
