@@ -1,7 +1,7 @@
 // `bruce check`: says what is wrong with a configuration, or what it comes to.
 import { formatConfigErrors, loadSettings } from "../config/load.ts";
 import { printSettings } from "../config/print.ts";
-import { codecObjections } from "../kafka/codecs.ts";
+import { kafkaObjections } from "../kafka/objections.ts";
 
 interface Output {
   write(text: string): unknown;
@@ -12,7 +12,7 @@ export async function checkCommand(
   { file, set }: { file?: string; set: string[] },
   io: { stdout: Output; stderr: Output; env: Record<string, string | undefined>; uid?: number } = process,
 ): Promise<number> {
-  const loaded = loadSettings({ file, set, env: io.env, uid: io.uid, objections: codecObjections });
+  const loaded = loadSettings({ file, set, env: io.env, uid: io.uid, objections: kafkaObjections });
   if ("errors" in loaded) {
     const count = loaded.errors.length;
     io.stderr.write(`${formatConfigErrors(loaded.errors)}\n${count} ${count === 1 ? "error" : "errors"}\n`);

@@ -2,7 +2,7 @@
 import { formatConfigErrors, loadSettings } from "../config/load.ts";
 import type { Settings } from "../config/settings.ts";
 import { type Daemon, startDaemon } from "../daemon.ts";
-import { codecObjections } from "../kafka/codecs.ts";
+import { kafkaObjections } from "../kafka/objections.ts";
 import { openSecurity } from "../kafka/security.ts";
 import { createLogger, type Log } from "../observe/log.ts";
 import { Reloader } from "../reload.ts";
@@ -36,7 +36,14 @@ export async function serveCommand(options: ServeOptions): Promise<number> {
 async function serve(options: ServeOptions, signals: Signals, dev: DevSurroundings | undefined): Promise<number> {
   const set = [...(dev?.set ?? []), ...options.set];
   const env = { ...process.env };
-  const load = () => loadSettings({ file: options.config, set, env, objections: codecObjections });
+  const load = () => {
+    const read = { file: options.config, set, env };
+    if (dev === undefined) return loadSettings({ ...read, objections: kafkaObjections });
+    const loaded = loadSettings(read);
+    // The embedded broker speaks neither, whatever a configuration for other brokers says.
+    if ("settings" in loaded) Object.assign(loaded.settings.kafka, { tls: { enabled: false, verify: true }, sasl: {} });
+    return loaded;
+  };
   const loaded = load();
   if ("errors" in loaded) {
     process.stderr.write(`${formatConfigErrors(loaded.errors)}\n`);

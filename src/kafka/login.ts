@@ -1,4 +1,5 @@
 // The login of kafka.sasl as a connection takes it: name and password, or where the next token comes from.
+import type { Objection } from "../config/load.ts";
 import type { Settings } from "../config/settings.ts";
 import { readSecretFile } from "./secretFile.ts";
 import { isLoopback, requestToken } from "./tokenRequest.ts";
@@ -14,7 +15,7 @@ export type SaslOptions =
       refused: (token: string) => void;
     };
 
-export type OpenedLogin = { options: SaslOptions | undefined; warnings: string[] } | { problem: string };
+export type OpenedLogin = { options: SaslOptions | undefined; warnings: string[] } | { objections: Objection[] };
 
 /** Reads the files that hold secrets. `ca`: authorities that are trusted at the token endpoint beside the system's, PEM. */
 export function openLogin(sasl: Settings["kafka"]["sasl"], { ca }: { ca: string | undefined }): OpenedLogin {
@@ -28,7 +29,7 @@ export function openLogin(sasl: Settings["kafka"]["sasl"], { ca }: { ca: string 
   let secret = written ?? "";
   if (file !== undefined) {
     const read = readSecretFile(file);
-    if ("problem" in read) return { problem: `kafka.sasl.${setting}: ${read.problem}` };
+    if ("problem" in read) return { objections: [{ path: ["kafka", "sasl", setting], message: read.problem }] };
     secret = read.secret;
     if (read.exposed) warnings.push(`kafka.sasl.${setting}: everybody may read ${file}: chmod o-r`);
   }

@@ -2,6 +2,7 @@
 // Files are read once, here: what is wrong with them is known before anything is connected.
 import { isIP } from "node:net";
 import { checkServerIdentity, type PeerCertificate, type ConnectionOptions as TlsOptions } from "node:tls";
+import type { Objection } from "../config/load.ts";
 import type { Settings } from "../config/settings.ts";
 import { openLogin, type SaslOptions } from "./login.ts";
 import { readTlsFiles, type TlsMaterial } from "./tlsFiles.ts";
@@ -22,9 +23,9 @@ export type OpenedSecurity = { security: SecuritySource; warnings: string[] } | 
 /** Reads the files of kafka.tls and kafka.sasl now. The settings are consistent already. */
 export function openSecurity({ tls, sasl }: Pick<Settings["kafka"], "tls" | "sasl">): OpenedSecurity {
   const files = tls.enabled ? readTlsFiles(tls) : undefined;
-  if (files !== undefined && "problem" in files) return files;
+  if (files !== undefined && "objections" in files) return { problem: inWords(files.objections) };
   const login = openLogin(sasl, { ca: files?.material.ca });
-  if ("problem" in login) return login;
+  if ("objections" in login) return { problem: inWords(login.objections) };
   const warnings = [...(files?.warnings ?? []), ...login.warnings];
   if (tls.enabled && !tls.verify) {
     warnings.push("kafka.tls.verify = false: whoever answers at a broker's address is taken for the broker");
@@ -39,6 +40,17 @@ export function openSecurity({ tls, sasl }: Pick<Settings["kafka"], "tls" | "sas
     },
     warnings,
   };
+}
+
+/** The settings whose files cannot be used, for the configuration's errors. */
+export function securityObjections({ kafka: { tls, sasl } }: Pick<Settings, "kafka">): Objection[] {
+  const files = tls.enabled ? readTlsFiles(tls) : undefined;
+  const login = openLogin(sasl, { ca: undefined });
+  return [files, login].flatMap((each) => (each !== undefined && "objections" in each ? each.objections : []));
+}
+
+function inWords(objections: readonly Objection[]): string {
+  return objections.map(({ path, message }) => `${path.join(".")}: ${message}`).join("; ");
 }
 
 function tlsOptions(
