@@ -30,7 +30,7 @@ export interface ReloaderParts {
   log: Log;
 }
 
-/** Of errors in one line of the log, and in the status. */
+/** Errors in one line of the log, and in the status. */
 const ERRORS_TOLD = 50;
 
 const LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
@@ -90,10 +90,15 @@ export class Reloader {
   reload(): void {
     try {
       const problems = this.#reload();
-      if (problems !== undefined) this.#failed(problems);
+      if (problems === undefined) return;
+      this.#failed(problems);
+      this.#parts.log.error("the configuration is not taken over, everything stays as it was", { errors: problems });
     } catch (error) {
-      // None is known. Messages go on, and a restart takes over what is in the file.
-      this.#failed([`unexpected: ${error instanceof Error ? error.message : String(error)}`]);
+      const why = error instanceof Error ? error.message : String(error);
+      this.#failed([`it may be in force in part, restart bruce: ${why}`]);
+      this.#parts.log.error("the configuration is in force in part, for a reason that nobody knew of: restart bruce", {
+        why,
+      });
     }
   }
 
@@ -101,7 +106,7 @@ export class Reloader {
   #reload(): string[] | undefined {
     const { settings, load, openSecurity, log } = this.#parts;
     const loaded = load();
-    if ("errors" in loaded) return formatConfigErrors(loaded.errors).split("\n");
+    if ("errors" in loaded) return atMost(formatConfigErrors(loaded.errors).split("\n"));
     const { file = null } = loaded;
     if (file === null && this.#status.file !== null) return [`${this.#status.file}: there is no such file any more`];
     const plan = planReload(settings, loaded.settings);
@@ -155,11 +160,13 @@ export class Reloader {
   }
 
   #failed(problems: readonly string[]): void {
-    const told = problems.slice(0, ERRORS_TOLD);
-    if (told.length < problems.length) told.push(`and ${problems.length - told.length} more`);
-    Object.assign(this.#status, { error: told.join("; "), failed_at: Date.now() });
-    this.#parts.log.error("the configuration is not taken over, everything stays as it was", { errors: told });
+    Object.assign(this.#status, { error: problems.join("; "), failed_at: Date.now() });
   }
+}
+
+function atMost(problems: string[]): string[] {
+  const more = problems.length - ERRORS_TOLD;
+  return more <= 0 ? problems : [...problems.slice(0, ERRORS_TOLD), `and ${more} more`];
 }
 
 function changedIn(changes: readonly SettingChange[], rotated: readonly string[]): Changed {
