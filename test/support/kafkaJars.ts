@@ -8,11 +8,11 @@ export type KafkaVersion = "4.1.0" | "3.9.1";
 
 const install = "install them with: apt-get install openjdk-17-jre-headless maven";
 
-/** The directory that holds the jars of that version. Throws with the line that installs what is missing. */
+/** The directory that holds the jars of that version, with those of its command line tools. Throws with the line that installs what is missing. */
 export function kafkaJars(version: KafkaVersion): string {
   requireJava();
   const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "bruce-kafka");
-  const jars = join(cache, version);
+  const jars = join(cache, `${version}-with-tools`);
   if (existsSync(jars)) return jars;
 
   mkdirSync(cache, { recursive: true });
@@ -56,12 +56,15 @@ function download(version: KafkaVersion, room: string): void {
 }
 
 function pom(version: KafkaVersion): string {
-  const dependency = (group: string, artifact: string, of: string) =>
-    `<dependency><groupId>${group}</groupId><artifactId>${artifact}</artifactId><version>${of}</version></dependency>`;
+  const dependency = (group: string, artifact: string, of: string, more = "") =>
+    `<dependency><groupId>${group}</groupId><artifactId>${artifact}</artifactId><version>${of}</version>${more}</dependency>`;
+  // Two of these on one class path fight over who logs.
+  const exclusion = "<exclusion><groupId>org.slf4j</groupId><artifactId>slf4j-reload4j</artifactId></exclusion>";
   return `<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
 <groupId>bruce</groupId><artifactId>kafka-for-tests</artifactId><version>1</version>
 <dependencies>
 ${dependency("org.apache.kafka", "kafka_2.13", version)}
+${dependency("org.apache.kafka", "kafka-tools", version, `<exclusions>${exclusion}</exclusions>`)}
 ${dependency("org.slf4j", "slf4j-simple", "1.7.36")}
 </dependencies></project>
 `;
