@@ -2,6 +2,7 @@
 import { formatConfigErrors, loadSettings } from "../config/load.ts";
 import type { Settings } from "../config/settings.ts";
 import { type Daemon, startDaemon } from "../daemon.ts";
+import { codecObjections } from "../kafka/codecs.ts";
 import { kafkaObjections } from "../kafka/objections.ts";
 import { openSecurity } from "../kafka/security.ts";
 import { createLogger, type Log } from "../observe/log.ts";
@@ -37,11 +38,11 @@ async function serve(options: ServeOptions, signals: Signals, dev: DevSurroundin
   const set = [...(dev?.set ?? []), ...options.set];
   const env = { ...process.env };
   const load = () => {
-    const read = { file: options.config, set, env };
-    if (dev === undefined) return loadSettings({ ...read, objections: kafkaObjections });
-    const loaded = loadSettings(read);
+    const objections = dev === undefined ? kafkaObjections : codecObjections;
+    const loaded = loadSettings({ file: options.config, set, env, objections });
     // The embedded broker speaks neither, whatever a configuration for other brokers says.
-    if ("settings" in loaded) Object.assign(loaded.settings.kafka, { tls: { enabled: false, verify: true }, sasl: {} });
+    if (dev !== undefined && "settings" in loaded)
+      Object.assign(loaded.settings.kafka, { tls: { enabled: false, verify: true }, sasl: {} });
     return loaded;
   };
   const loaded = load();
