@@ -78,20 +78,23 @@ export function addPartitions(total: number): Act {
   };
 }
 
-/** `gap`: how long there is no such topic, ms; with 0 it is made again at once. */
+/** `gap`: how long there is no such topic, ms; with 0 it is made again at once. Each of the two once in a fire. */
 export function remakeTopic(gap: number): Act {
-  const { remade } = TOPICS;
+  const topic = gap === 0 ? TOPICS.remade : TOPICS.remadeLater;
   return {
     name: gap === 0 ? "a topic deleted, made again at once" : `a topic deleted, made again after ${gap / 1000} s`,
-    aims: [remade],
+    aims: [topic],
     bystanders: BYSTANDERS,
     async play({ stage, milestone }) {
-      await stage.cluster.kafka.deleteTopic(remade.name);
+      await stage.cluster.kafka.deleteTopic(topic.name);
       const gone = stage.mark();
       const over = Bun.sleep(gap);
-      stage.remade = { gone, delivered: gap === 0 ? undefined : await deliveredInAll(stage, remade.name) };
+      stage.remade.set(topic.name, {
+        gone,
+        delivered: gap === 0 ? undefined : await deliveredInAll(stage, topic.name),
+      });
       await over;
-      await createFireTopic(stage.cluster.kafka, remade);
+      await createFireTopic(stage.cluster.kafka, topic);
       milestone("made again");
     },
   };

@@ -10,8 +10,8 @@ export interface FireResult {
   acts: ActRecord[];
   /** When all was delivered. */
   status: DaemonStatus;
-  /** Of the topic that was deleted and made again, where bruce's books say how many must be in the new one. */
-  remadeExpected: number | undefined;
+  /** Of topics that were deleted and made again: how many messages the new one must have, by bruce's books. */
+  remade: { topic: string; expected: number; found: number }[];
   /** Seconds in which messages were written, and how many of them a second there really were. */
   seconds: number;
   rate: number;
@@ -30,19 +30,21 @@ export async function fire(parts: StageParts, acts: readonly Act[]): Promise<Fir
     const rate = (sentIn(stage) - before) / seconds;
     const status = await stage.end();
     await stage.cluster.elect(stage.topics);
-    const { remade } = stage;
     const verdict = await judgeFire({
       bootstrap: parts.kafka.bootstrap,
       writers: stage.written,
       marks: stage.marks,
       growing: TOPICS.growing.name,
-      remade: remade && { topic: TOPICS.remade.name, gone: remade.gone },
+      gone: new Map([...stage.remade].map(([topic, { gone }]) => [topic, gone])),
     });
-    const books = status.topics.find(({ name }) => name === TOPICS.remade.name);
-    const remadeExpected = remade?.delivered === undefined || !books ? undefined : books.received - remade.delivered;
+    const remade = [...stage.remade].flatMap(([topic, { delivered }]) => {
+      const books = status.topics.find(({ name }) => name === topic);
+      const found = verdict.inTopic.get(topic) ?? 0;
+      return delivered === undefined || !books ? [] : [{ topic, expected: books.received - delivered, found }];
+    });
     const { peakMemory } = stage;
     const conditions = `${cpus().length} cores for all of it, Kafka ${parts.kafka.version}, Bun ${Bun.version}`;
-    return { verdict, acts: stage.acts, status, remadeExpected, seconds, rate, peakMemory, conditions };
+    return { verdict, acts: stage.acts, status, remade, seconds, rate, peakMemory, conditions };
   } finally {
     await stage.close();
   }
@@ -53,7 +55,7 @@ function sentIn(stage: Stage): number {
 }
 
 /** Everything that must be 0, or must not differ; empty when all is as it must be. */
-export function faultsOf({ verdict, status, remadeExpected }: FireResult): string[] {
+export function faultsOf({ verdict, status, remade }: FireResult): string[] {
   const { lost, twice, outOfOrder, misplaced } = verdict.total;
   const { ledger } = status;
   const facts: Record<string, boolean> = {
@@ -62,8 +64,12 @@ export function faultsOf({ verdict, status, remadeExpected }: FireResult): strin
     [`${outOfOrder} out of order`]: outOfOrder > 0,
     [`${misplaced} in another partition than others of their key`]: misplaced > 0,
     [`${verdict.unexpected} that nobody wrote`]: verdict.unexpected > 0,
-    [`the topic made again has ${verdict.remade} messages, and should have ${remadeExpected}`]:
-      remadeExpected !== undefined && verdict.remade !== remadeExpected,
+    ...Object.fromEntries(
+      remade.map(({ topic, expected, found }) => [
+        `${topic} has ${found}, should have ${expected}`,
+        found !== expected,
+      ]),
+    ),
     "the books do not balance": !ledger.balanced,
     [`${ledger.discarded} discarded`]: ledger.discarded > 0,
     [`delivered ${ledger.delivered} of ${ledger.received} received`]: ledger.delivered !== ledger.received,

@@ -26,8 +26,8 @@ export interface FireVerdict {
   byMark: Counts[];
   /** In Kafka, and written by nobody. */
   unexpected: number;
-  /** Of the topic that was deleted and made again: messages that are there, all of them once. */
-  remade: number;
+  /** How many messages each topic has, all that came twice left out. */
+  inTopic: Map<string, number>;
   examples: string[];
   /** By topic. */
   timelines: Map<string, Timeline>;
@@ -43,10 +43,10 @@ export interface JudgeParts {
   /** The topic that got more partitions: its keys move once. */
   growing: string;
   /**
-   * The topic that was deleted and made again, and what had been sent when it was gone for the last time. Of what was sent
-   * before, the first messages of each key went with the old topic; all that came behind the first one found must be there.
+   * What had been sent when these topics were gone; they were made again then. Of what was sent before, the first messages of
+   * each key went with the old topic; all that came behind the first one found must be there.
    */
-  remade?: { topic: string; gone: Mark };
+  gone: ReadonlyMap<string, Mark>;
 }
 
 type Fault = "lost" | "twice" | "outOfOrder" | "misplaced";
@@ -95,7 +95,7 @@ export async function judgeFire(parts: JudgeParts): Promise<FireVerdict> {
     });
   }
   for (const account of accounts.values()) {
-    const gone = account.written.topic === parts.remade?.topic ? parts.remade.gone : undefined;
+    const gone = parts.gone.get(account.written.topic);
     account.addSent(byMark);
     account.written.confirmed.forEach((index) => {
       const counts = byMark[account.markOf(index)] as Counts;
@@ -105,11 +105,10 @@ export async function judgeFire(parts: JudgeParts): Promise<FireVerdict> {
       example(`lost: ${account.written.id} ${index} of ${account.written.topic}`);
     });
   }
-  const remade = [...accounts.values()].filter(({ written }) => written.topic === parts.remade?.topic);
-  return {
-    ...{ total: sum(byMark), byMark, unexpected, examples, timelines },
-    remade: remade.reduce((all, { count }) => all + count, 0),
-  };
+  const inTopic = new Map<string, number>();
+  for (const { written, count } of accounts.values())
+    inTopic.set(written.topic, (inTopic.get(written.topic) ?? 0) + count);
+  return { total: sum(byMark), byMark, unexpected, inTopic, examples, timelines };
 }
 
 /** What was found of one writer. */

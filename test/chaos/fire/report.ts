@@ -7,6 +7,8 @@ import type { Span } from "./timeline.ts";
 
 /** What is sent so shortly before a shot may be hit by it, ms. */
 const EDGE = 500;
+/** Some acts are over at once: what follows is seen in so long, ms. */
+const SHORT = 2000;
 /** A latency is as before when it is below that many times the p99 before. */
 const AS_BEFORE = 2;
 
@@ -48,9 +50,12 @@ function recoveries(records: readonly ActRecord[], { verdict }: FireResult): str
   const found = new Map<string, { after: number[]; took: (number | undefined)[] }>();
   for (const record of records)
     for (const { what, at } of record.milestones) {
+      // Of a topic that was deleted nobody knows any more how it was before: then the others tell.
+      const topics = [...record.aims, ...record.bystanders];
+      const before = topics.map((topic) => verdict.timelines.get(topic)?.latency(calmOf(record)).quantile(0.99) ?? 0);
+      const usual = before.find((each) => each > 0) ?? 0;
       const took = record.aims.map((topic) => {
         const timeline = verdict.timelines.get(topic);
-        const usual = timeline?.latency(calmOf(record)).quantile(0.99) ?? 0;
         return timeline?.recovered(at, record.ends, usual * AS_BEFORE);
       });
       const entry = found.get(what) ?? { after: [], took: [] };
@@ -92,8 +97,9 @@ function disturbance(all: readonly ActRecord[], { verdict }: FireResult): string
   const calm = during(calmOf);
   const fire = during(fireOf);
   const away = during((record) => ({ from: record.shot, to: record.returning ?? lastOf(record) }));
-  const after = during((record) => ({ from: lastOf(record), to: record.ends }));
-  const three = (each: Histogram) => `${each.quantile(0.5)}/${each.quantile(0.99)}/${each.max}`;
+  const after = during((record) => ({ from: fireOf(record).to, to: record.ends }));
+  const three = (each: Histogram) =>
+    each.count === 0 ? "none" : `${each.quantile(0.5)}/${each.quantile(0.99)}/${each.max}`;
   const ratio = (each: Histogram) => (each.quantile(0.99) / calm.quantile(0.99)).toFixed(2);
   const untilBack = records.some(({ returning }) => returning !== undefined)
     ? ` (${ratio(away)} until the broker was started again)`
@@ -109,7 +115,8 @@ function calmOf({ begins, shot }: ActRecord): Span {
 }
 
 function fireOf(record: ActRecord): Span {
-  return { from: record.shot, to: lastOf(record) };
+  const to = Math.max(lastOf(record), record.shot + SHORT);
+  return { from: record.shot, to: Math.min(record.ends, to) };
 }
 
 function shotOf({ shot, ends }: ActRecord): Span {

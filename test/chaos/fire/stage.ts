@@ -57,10 +57,10 @@ export interface Act {
   play(scene: Scene): Promise<void>;
 }
 
-/** What bruce had delivered to the topic that is deleted, when it was gone; and what had been sent. */
+/** What had been sent when a topic was gone, and what bruce had delivered to it, where there was time to look. */
 export interface Remade {
-  delivered: number | undefined;
   gone: Mark;
+  delivered: number | undefined;
 }
 
 /** A backlog of that many seconds of the load is none. */
@@ -73,7 +73,7 @@ export class Stage {
   readonly topics: FireTopic[];
   readonly acts: ActRecord[] = [];
   readonly marks: Mark[] = [];
-  remade: Remade | undefined;
+  readonly remade = new Map<string, Remade>();
   peakMemory = 0;
   readonly #parts: StageParts;
   readonly #writers: FireWriter[];

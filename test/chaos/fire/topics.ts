@@ -48,8 +48,9 @@ export const TOPICS = {
   any: everywhere("any", 2),
   /** Gets more partitions. */
   growing: everywhere("growing", 1),
-  /** Is deleted, and made again. */
+  /** Deleted, and made again: at once, and later. */
   remade: everywhere("remade", 1),
+  remadeLater: everywhere("remade-later", 1),
   away1: away("away-from-1", 1),
   away2: away("away-from-2", 2),
   away3: away("away-from-3", 3),
@@ -64,8 +65,9 @@ export const LOADS: readonly Load[] = [
   { topic: TOPICS.any.name, kind: "any", share: 0.26, size: 200, through: "stream" },
   { topic: TOPICS.keyed.name, kind: "partition key", share: 0.04, size: 100, through: "datagram" },
   { topic: TOPICS.any.name, kind: "any", share: 0.02, size: 100, through: "datagram" },
-  { topic: TOPICS.growing.name, kind: "partition key", share: 0.05, size: 120, through: "stream" },
-  { topic: TOPICS.remade.name, kind: "partition key", share: 0.05, size: 120, through: "stream" },
+  { topic: TOPICS.growing.name, kind: "partition key", share: 0.04, size: 120, through: "stream" },
+  { topic: TOPICS.remade.name, kind: "partition key", share: 0.03, size: 120, through: "stream" },
+  { topic: TOPICS.remadeLater.name, kind: "partition key", share: 0.03, size: 120, through: "stream" },
   ...BYSTANDERS.map(({ name }) => ({
     ...{ topic: name, kind: "partition key" as const, share: 0.04, size: 120, through: "stream" as const },
   })),
