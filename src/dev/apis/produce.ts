@@ -26,9 +26,6 @@ interface Result {
   recordErrors: { index: number; message: string | null }[];
 }
 
-/** Codecs that can be unpacked here; batches in others are stored, and not shown to onRecords. */
-const READABLE = new Set([0, 1, 4]);
-
 export const produce: Api<ProduceRequest> = {
   decode(reader: WireReader): ProduceRequest {
     reader.nullableString();
@@ -92,7 +89,7 @@ function append(topic: string, id: number, batch: Buffer | null, acks: number, c
   if (verdict.kind === "error") return { ...failure(verdict.code, verdict.message), startOffset };
   let decoded: DecodedBatch | undefined;
   try {
-    if (onRecords !== undefined && READABLE.has(checked.codec)) decoded = decode(batch, endOffset);
+    if (onRecords !== undefined) decoded = decode(batch, endOffset);
   } catch (error) {
     if (!(error instanceof RecordBatchError)) throw error;
     return { ...failure(ErrorCode.InvalidRecord, error.message), startOffset };
