@@ -45,6 +45,13 @@ export class SizeLimit {
     return count > 1 && bytes.length >= this.#refused * (this.#trying ? TRIED_AT_MOST : 1);
   }
 
+  /** It is too large, and is not sent, but cut: into parts of how many bytes, before they are compressed? */
+  cut({ bytes, plainBytes }: Size): number {
+    this.#ratio = Math.max(this.#ratio, bytes.length / plainBytes);
+    this.#bound();
+    return this.most;
+  }
+
   /** The broker took it. */
   accept({ bytes: { length }, plainBytes }: Size): void {
     if (length >= this.#refused) {
