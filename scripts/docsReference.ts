@@ -37,8 +37,8 @@ function link(name: string): string {
   return `\`${name}\``;
 }
 
-function notYet(table: string, key: SchemaKey): string {
-  return isUnsupported(table, key) ? " *Not supported yet.*" : "";
+function notYet(table: string): string {
+  return isUnsupported(table) ? " *Not supported yet.*" : "";
 }
 
 /** What a change waits for, as a sentence. */
@@ -50,7 +50,7 @@ function restart({ restart: when }: SchemaKey): string {
 function row(table: string, key: SchemaKey): string {
   const value = defaultOf(key, places);
   const shown = value === undefined ? "" : link(key.kind.write(value));
-  return `| ${link(key.name)} | ${shown} | ${key.about}${restart(key)}${notYet(table, key)} | ${key.kind.allowed} |`;
+  return `| ${link(key.name)} | ${shown} | ${key.about}${restart(key)}${notYet(table)} | ${key.kind.allowed} |`;
 }
 
 function keyTable(table: string, keys: Iterable<SchemaKey>): string {
@@ -107,7 +107,7 @@ export function annotatedExample(): string {
   const entry = (table: string, key: SchemaKey): string => {
     const value = defaultOf(key, places);
     const setting = value === undefined ? `# ${key.name} =` : `${key.name} = ${key.kind.write(value)}`;
-    return `${comment(plain(key.about + restart(key) + notYet(table, key)))}\n${setting}\n`;
+    return `${comment(plain(key.about + restart(key) + notYet(table)))}\n${setting}\n`;
   };
   const tables = SCHEMA.map(({ name, about, keys }) => {
     const entries = [...keys.values()].map((key) => entry(name, key));

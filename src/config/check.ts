@@ -167,7 +167,7 @@ function expandAll(
 }
 
 function isRefused(table: string, key: SchemaKey, value: unknown, places: Places): boolean {
-  if (!isUnsupported(table, key)) return false;
+  if (!isUnsupported(table)) return false;
   const normal = defaultOf(key, places);
   return normal === undefined || key.kind.write(normal) !== key.kind.write(value);
 }

@@ -77,7 +77,7 @@ export const delivery: Table<Tables["delivery"]> = {
     maxAge: {
       kind: duration("0", "8760h"),
       default: 0,
-      about: "A message that waited longer before it was first sent is discarded; 0 keeps trying for ever.",
+      about: "A message that waited longer and was never sent is discarded, on record; 0 keeps it for ever.",
     },
     unknownTopic: {
       kind: undeliverable,
@@ -100,7 +100,7 @@ export const delivery: Table<Tables["delivery"]> = {
       kind: oneOf<OnUnavailable>("wait", "next"),
       default: "wait",
       about:
-        "Messages with a partition key whose partition has no leader wait for one, or go to the next that has one.",
+        "Messages with a partition key whose partition cannot be reached wait for it, or go to the next that can be.",
     },
   },
 };
@@ -115,6 +115,6 @@ export const rule: RuleKeys = {
   rateLimit: {
     kind: optional(rate),
     default: undefined,
-    about: "Messages per time; what comes beyond is discarded, on record.",
+    about: "So many messages of the topic in each second, minute…: what comes beyond is discarded, on record.",
   },
 };
