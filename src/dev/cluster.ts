@@ -28,6 +28,7 @@ export interface Topic {
 }
 
 export interface ClusterOptions {
+  id?: string;
   partitions: number;
   autoCreate: boolean;
   maxMessageBytes: number;
@@ -38,7 +39,7 @@ export interface ClusterOptions {
 const LEGAL_TOPIC = /^[a-zA-Z0-9._-]{1,249}$/;
 
 export class Cluster {
-  readonly id = "bruce-dev-cluster-0000";
+  readonly id: string;
   readonly options: ClusterOptions;
   readonly nodes: Node[] = [];
   readonly #topics = new Map<string, Topic>();
@@ -50,6 +51,7 @@ export class Cluster {
 
   constructor(options: ClusterOptions) {
     this.options = options;
+    this.id = options.id ?? "bruce-dev-cluster-0000";
   }
 
   get bytesKept(): number {

@@ -8,6 +8,8 @@ import { type NodeServer, startNode } from "./node.ts";
 import { API_NAMES, type ApiName } from "./protocol/apiKeys.ts";
 
 export interface DevBrokerOptions {
+  /** What clients know the cluster by. Default: the same for every one. */
+  clusterId?: string;
   /** How many nodes; their ids are 1, 2, 3 … Default 1. */
   brokers?: number;
   /** Of the first node, the others get the ports that follow. Default 0: any free ones. */
@@ -73,6 +75,7 @@ export interface DevBroker {
 
 export async function startDevBroker(options: DevBrokerOptions = {}): Promise<DevBroker> {
   const cluster = new Cluster({
+    id: options.clusterId,
     partitions: options.partitions ?? 1,
     autoCreate: options.autoCreate ?? true,
     maxMessageBytes: options.maxMessageBytes ?? 1_048_588,
