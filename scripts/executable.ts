@@ -4,11 +4,14 @@ import { readdirSync, statSync } from "node:fs";
 
 const root = new URL("..", import.meta.url).pathname;
 
-export const BRUCE = `${root}dist/bruce`;
+/** Another one, say an older, when the environment names it. */
+const other = process.env.BRUCE_EXECUTABLE;
+
+export const BRUCE = other ?? `${root}dist/bruce`;
 
 /** Builds it when it is missing or stale; false when that failed, of which the build then has told on stderr. */
 export function ensureExecutable(): boolean {
-  if (!isStale()) return true;
+  if (other !== undefined || !isStale()) return true;
   const { status } = spawnSync(process.execPath, [`${root}scripts/build.ts`], { cwd: root, stdio: "inherit" });
   return status === 0;
 }

@@ -13,6 +13,7 @@ import { seededRandom } from "../../test/chaos/random.ts";
 import { volumeRounds } from "../../test/chaos/volumeRounds.ts";
 import { type Kafka, startKafka } from "../../test/support/kafka.ts";
 import { ensureExecutable } from "../executable.ts";
+import { everyAct, manyKills } from "./fire.ts";
 
 /** buffer.memory by default, and what bruce may need beside it. */
 const MEMORY = 128 * 1024 * 1024 + 100_000_000;
@@ -21,9 +22,10 @@ interface Surroundings {
   kafka: Kafka;
   directory: string;
   random: () => number;
-  /** Instead of their own numbers: rounds of kills, messages of the others. */
+  /** Instead of their own numbers: rounds of kills, messages of the others, messages a second. */
   rounds: number | undefined;
   count: number | undefined;
+  rate: number | undefined;
 }
 
 /** Each says what it saw, and answers whether that is as it must be. */
@@ -50,7 +52,14 @@ const SCENARIOS: Record<string, (around: Surroundings) => Promise<boolean>> = {
   volume: (around) => volume(around, false),
   /** The same, killed while it is full: what is delivered meanwhile cannot be written down, and comes twice. */
   fullKills: (around) => volume(around, true),
+  /** Everything that happens to a cluster of three nodes, one thing after the other. */
+  acts: everyAct,
+  /** Three nodes, one of them killed in each round, and bruce in every fifth. */
+  fire: manyKills,
 };
+
+/** Those that need three nodes. */
+const THREE_NODES = new Set(["acts", "fire"]);
 
 const { values } = parseArgs({
   options: {
@@ -58,13 +67,14 @@ const { values } = parseArgs({
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
     rounds: { type: "string" },
     count: { type: "string" },
+    rate: { type: "string" },
   },
 });
 const names = values.only.split(",");
 const unknown = names.filter((name) => SCENARIOS[name] === undefined);
 if (unknown.length > 0) {
   console.error(
-    `usage: npm run chaos -- [--only ${Object.keys(SCENARIOS).join()}] [--rounds N] [--count N] [--seed N]`,
+    `usage: npm run chaos -- [--only ${Object.keys(SCENARIOS).join()}] [--rounds N] [--count N] [--seed N] [--rate N]`,
   );
   process.exitCode = 2;
 } else {
@@ -77,12 +87,12 @@ async function main(): Promise<boolean> {
   let good = true;
   for (const name of names) {
     const directory = mkdtempSync(join(tmpdir(), "bruce-chaos-"));
-    const kafka = await startKafka();
+    const kafka = await startKafka({ nodes: THREE_NODES.has(name) ? 3 : 1 });
     try {
       console.log(`\n${name}`);
       const passed = await SCENARIOS[name]?.({
         ...{ kafka, directory, random },
-        ...{ rounds: numberOf(values.rounds), count: numberOf(values.count) },
+        ...{ rounds: numberOf(values.rounds), count: numberOf(values.count), rate: numberOf(values.rate) },
       });
       console.log(passed ? "  good" : "  FAILED");
       good &&= passed === true;

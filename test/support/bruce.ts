@@ -16,8 +16,6 @@ export interface BruceOptions {
   prefix?: string[];
   /** Where it logs (log.file), instead of its stderr. */
   logFile?: string;
-  /** Another than dist/bruce. */
-  executable?: string;
 }
 
 export interface Bruce {
@@ -55,12 +53,7 @@ export async function startBruce(options: BruceOptions): Promise<Bruce> {
     ...(options.logFile === undefined ? [] : [`log.file="${options.logFile}"`]),
     ...(options.set ?? []),
   ];
-  const command = [
-    ...(options.prefix ?? []),
-    options.executable ?? BRUCE,
-    "serve",
-    ...settings.flatMap((setting) => ["--set", setting]),
-  ];
+  const command = [...(options.prefix ?? []), BRUCE, "serve", ...settings.flatMap((setting) => ["--set", setting])];
   const env = { ...process.env, HOME: directory, XDG_CONFIG_HOME: directory };
   const child = Bun.spawn(command, {
     stdin: "ignore",

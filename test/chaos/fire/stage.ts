@@ -21,8 +21,6 @@ export interface StageParts {
   calm: number;
   after: number;
   set?: string[];
-  /** Another than dist/bruce. */
-  executable?: string;
   say?: (line: string) => void;
 }
 
@@ -196,11 +194,11 @@ export function bystandersOf(node: number): FireTopic[] {
   return BYSTANDERS.filter(({ awayFrom }) => awayFrom === node);
 }
 
-function start({ kafka, directory, requestTimeout, set = [], executable }: StageParts): Promise<Bruce> {
+function start({ kafka, directory, requestTimeout, set = [] }: StageParts): Promise<Bruce> {
   const settings = [
     `kafka.request_timeout="${requestTimeout}ms"`,
     `topics."${TOPICS.hashed.name}".partitioner="murmur2"`,
     ...set,
   ];
-  return startBruce({ bootstrap: kafka.bootstrap, directory, set: settings, executable });
+  return startBruce({ bootstrap: kafka.bootstrap, directory, set: settings });
 }
