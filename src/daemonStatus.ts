@@ -67,6 +67,7 @@ export function daemonStatus(parts: StatusParts): DaemonStatus {
       last_modified: cluster.lastModified ?? null,
       cluster_id: cluster.clusterId ?? null,
       failures: cluster.failures,
+      ...(cluster.failure === undefined ? {} : { reason: cluster.failure }),
     },
   };
 }

@@ -68,6 +68,8 @@ export class Cluster {
   /** Since when something contradicted it, again and again, how often that was looked into, and when last it did. */
   #trouble = { since: 0, fruitless: 0, last: Number.NEGATIVE_INFINITY };
   #failuresInARow = 0;
+  /** Why the last attempt failed. */
+  #lastFailure: Error | undefined;
   #timer: { at: number; cancel: () => void } | undefined;
 
   constructor(parts: ClusterParts) {
@@ -106,6 +108,11 @@ export class Cluster {
   /** Nobody answered when last asked. */
   get failing(): boolean {
     return this.#failuresInARow > 0;
+  }
+
+  /** Why nobody answered when last asked. */
+  get failure(): string | undefined {
+    return this.failing ? this.#lastFailure?.message : undefined;
   }
 
   /** Names of topics that exist, for the next run: one broker that lags behind is not believed that they are gone. */
@@ -276,8 +283,12 @@ export class Cluster {
     this.#failuresInARow++;
     const delay = backoffDelay(this.#failuresInARow, delivery.backoff, delivery.backoffMax, random);
     const fields = { address: this.address, why: error.message, in_ms: Math.round(delay) };
-    // Once per failure of the whole cluster, not per attempt: that of a broker in use is warned of where it matters.
-    if (this.#failuresInARow === Math.max(1, this.#link.brokers.size)) {
+    // Once per failure of the whole cluster, not per attempt: that of a broker in use is warned of where it matters. Where
+    // nothing is in use yet, one that no waiting mends is told of too: brokers may have been down before.
+    const refused = error instanceof KafkaFailure && error.kind === "authentication";
+    const news = refused && this.#link.brokers.size === 0 && error.message !== this.#lastFailure?.message;
+    this.#lastFailure = error;
+    if (news || this.#failuresInARow === Math.max(1, this.#link.brokers.size)) {
       log.warn("metadata cannot be had, trying again", fields);
     } else {
       log.debug("metadata cannot be had, trying again", fields);

@@ -192,7 +192,9 @@
           cells: [b.id, b.address, wait > 0 ? `${state}, throttled for ${duration(wait)}` : state, count(b.in_flight)],
         };
       }),
-      status.metadata.last_updated === null ? "none known yet" : "none was needed yet",
+      status.metadata.last_updated !== null
+        ? "none was needed yet"
+        : ["none known yet", status.metadata.reason].filter((part) => part !== undefined).join(": "),
     );
     const learned = status.metadata.last_updated;
     put(

@@ -183,6 +183,8 @@ export interface DaemonStatus {
     cluster_id: string | null;
     /** Attempts that failed since the start. */
     failures: number;
+    /** Why the last attempt failed; left out when it did not. */
+    reason?: string;
   };
 }
 

@@ -33,8 +33,11 @@ export function terminalText(status: DaemonStatus, rates: Rates | undefined, scr
   if (shown.topics.length > 0) parts.push(topicTable(shown.topics, maxName, c));
   if (omitted > 0) parts.push(c.dim(`… and ${formatCount(omitted)} more topics (all with --json)`));
   if (status.brokers.length > 0) parts.push(brokerTable(status, c));
-  else
-    parts.push(c.yellow(status.metadata.last_updated === null ? "no brokers known yet" : "no broker was needed yet"));
+  else {
+    const { last_updated: learned, reason } = status.metadata;
+    const why = reason === undefined ? "" : `: ${printable(reason)}`;
+    parts.push(c.yellow(learned === null ? `no brokers known yet${why}` : "no broker was needed yet"));
+  }
   return `${parts.join("\n\n")}\n`;
 }
 
@@ -161,6 +164,8 @@ export function pipeText(status: DaemonStatus, rates: Rates | undefined): string
       lines.push(["held_log", name, partition ?? "-", messages, bytes, why ?? ""]);
     }
   }
+  const { reason: trouble } = status.metadata;
+  if (trouble !== undefined) lines.push(["metadata", printable(trouble)]);
   for (const broker of status.brokers) {
     lines.push(["broker", broker.id, broker.address, brokerState(broker, status.now), broker.in_flight]);
   }
