@@ -1,6 +1,7 @@
 // The picture of the cluster: its brokers, and the leaders of the topics that are wanted. Kept fresh on a connection of
 // its own. What to ask for when is decided in clusterTopics.ts, whom to ask in clusterLink.ts.
 import type { Settings } from "../config/settings.ts";
+import { KafkaFailure } from "../kafka/connectionFailure.ts";
 import { ErrorCode } from "../kafka/errors.ts";
 import { METADATA_KEY, METADATA_VERSIONS, type MetadataResponse, metadataRequest } from "../kafka/metadata.ts";
 import type { Log } from "../observe/log.ts";

@@ -165,7 +165,7 @@ export function pipeText(status: DaemonStatus, rates: Rates | undefined): string
     }
   }
   const { reason: trouble } = status.metadata;
-  if (trouble !== undefined) lines.push(["metadata", printable(trouble)]);
+  if (trouble !== undefined) lines.push(["metadata", trouble]);
   for (const broker of status.brokers) {
     lines.push(["broker", broker.id, broker.address, brokerState(broker, status.now), broker.in_flight]);
   }
