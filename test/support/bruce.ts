@@ -1,5 +1,5 @@
 // The compiled executable as a user runs it: `bruce serve` in a directory of its own, ended when the test ends.
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BRUCE } from "../../scripts/executable.ts";
@@ -16,6 +16,9 @@ export interface BruceOptions {
   prefix?: string[];
   /** Where it logs (log.file), instead of its stderr. */
   logFile?: string;
+  /** What its configuration file says; `set` goes over it. The file is bruce.toml in its directory. */
+  config?: string;
+  env?: Record<string, string>;
 }
 
 export interface Bruce {
@@ -53,8 +56,12 @@ export async function startBruce(options: BruceOptions): Promise<Bruce> {
     ...(options.logFile === undefined ? [] : [`log.file="${options.logFile}"`]),
     ...(options.set ?? []),
   ];
-  const command = [...(options.prefix ?? []), BRUCE, "serve", ...settings.flatMap((setting) => ["--set", setting])];
-  const env = { ...process.env, HOME: directory, XDG_CONFIG_HOME: directory };
+  const file = join(directory, "bruce.toml");
+  if (options.config !== undefined) writeFileSync(file, options.config);
+  const config = options.config === undefined ? [] : ["-c", file];
+  const set = settings.flatMap((setting) => ["--set", setting]);
+  const command = [...(options.prefix ?? []), BRUCE, "serve", ...config, ...set];
+  const env = { ...process.env, HOME: directory, XDG_CONFIG_HOME: directory, ...options.env };
   const child = Bun.spawn(command, {
     stdin: "ignore",
     stdout: "ignore",
