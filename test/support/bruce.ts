@@ -6,8 +6,8 @@ import { BRUCE } from "../../scripts/executable.ts";
 import type { DaemonStatus } from "../../src/observe/status.ts";
 
 export interface BruceOptions {
-  /** "host:port,host:port" of the brokers. */
-  bootstrap: string;
+  /** "host:port,host:port" of the brokers; left out: those of its configuration file. */
+  bootstrap?: string;
   /** KEY=VALUE as of --set, besides those that put all sockets into the directory. */
   set?: string[];
   /** To start again where another was: its directory, which then is not removed by this one. */
@@ -44,9 +44,8 @@ export interface Bruce {
 export async function startBruce(options: BruceOptions): Promise<Bruce> {
   const directory = options.directory ?? mkdtempSync(join(tmpdir(), "bruce-test-"));
   const stderr = join(directory, `log-${crypto.randomUUID()}`);
-  const brokers = JSON.stringify(options.bootstrap.split(","));
   const settings = [
-    `kafka.brokers=${brokers}`,
+    ...(options.bootstrap === undefined ? [] : [`kafka.brokers=${JSON.stringify(options.bootstrap.split(","))}`]),
     `input.datagram.path="${directory}/d"`,
     `input.stream.path="${directory}/s"`,
     "input.tcp.enabled=true",
