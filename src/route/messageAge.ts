@@ -4,12 +4,13 @@
 // the monotonic clock: what it jumps is taken off the age of all that came before. Where nothing tells how old a message
 // is, its age is the least that it can be, so that no message is ever given up before its time.
 
-/** A jump of the wall clock, in milliseconds. */
-interface Jump {
-  /** What bears this time or an earlier one came before the jump for certain. */
-  upTo: number;
+/** A time in which the wall clock went as it should, and the jump that ended it. In milliseconds. */
+interface Stretch {
+  /** What the clock showed, at the least and at the most. */
+  from: number;
+  to: number;
   /** Above zero: forward. */
-  by: number;
+  jump: number;
 }
 
 /** In milliseconds. */
@@ -31,11 +32,12 @@ const FIRST_TIME = Date.UTC(2026, 0, 1);
 
 export class MessageAge {
   readonly #clocks: Clocks;
-  readonly #jumps: Jump[] = [];
+  /** Those that are over, of this run; the first has what came before the run as well. */
+  readonly #stretches: Stretch[] = [];
   /** On the monotonic clock. */
   readonly #startedAt: number;
-  /** On the monotonic clock: what bears a time that is yet to come was here by then. */
-  #hereBy: number;
+  /** What the wall clock showed after the last jump, at the least. */
+  #from = Number.NEGATIVE_INFINITY;
   /** The wall clock less the monotonic one, after the last jump. */
   #offset: number;
   #wall = 0;
@@ -45,39 +47,45 @@ export class MessageAge {
     this.#clocks = clocks;
     this.#read();
     this.#offset = this.#wall - this.#monotonic;
-    this.#startedAt = this.#hereBy = this.#monotonic;
+    this.#startedAt = this.#monotonic;
   }
 
   /** How old a message is that bears that time of the wall clock (0: nobody knows), at the least. Milliseconds. */
   of(receivedAt: number): number {
     this.look();
     if (receivedAt === 0) return 0;
-    // It came before the clock was put back, or by the clock of an earlier run.
-    if (receivedAt > this.#wall + TOLERATED) return this.#monotonic - this.#hereBy;
-    let age = this.#wall - receivedAt;
-    for (const { upTo, by } of this.#jumps) if (receivedAt <= upTo) age -= by;
-    if (receivedAt < FIRST_TIME) age = Math.min(age, this.#monotonic - this.#startedAt);
-    return Math.max(0, age);
+    const age = this.#wall - receivedAt;
+    const uptime = this.#monotonic - this.#startedAt;
+    // The clock may have shown that time more than once: what counts is the least age that any of these leaves.
+    let least = receivedAt >= this.#from - TOLERATED && age >= -TOLERATED ? age : Number.POSITIVE_INFINITY;
+    let jumped = 0;
+    for (let index = this.#stretches.length - 1; index >= 0; index--) {
+      const { from, to, jump } = this.#stretches[index] as Stretch;
+      jumped += jump;
+      if (receivedAt >= from - TOLERATED && receivedAt <= to + TOLERATED) least = Math.min(least, age - jumped);
+    }
+    // Not in this run, by this clock.
+    if (least === Number.POSITIVE_INFINITY) least = age < 0 ? uptime : age;
+    return Math.max(0, receivedAt < FIRST_TIME ? Math.min(least, uptime) : least);
   }
 
   /** Looks whether the wall clock has jumped. To be called now and then, also when no age is asked for. */
   look(): void {
+    const lookedAt = this.#monotonic;
     this.#read();
-    const by = this.#wall - this.#monotonic - this.#offset;
-    if (Math.abs(by) <= TOLERATED) return;
-    this.#jumps.push({ upTo: Math.min(this.#wall - by, this.#wall), by });
-    this.#offset += by;
-    if (by < 0) this.#hereBy = this.#monotonic;
-    if (this.#jumps.length > JUMPS) this.#merge();
+    const jump = this.#wall - this.#monotonic - this.#offset;
+    if (Math.abs(jump) <= TOLERATED) return;
+    this.#stretches.push({ from: this.#from, to: this.#wall - jump, jump });
+    this.#offset += jump;
+    this.#from = this.#wall - (this.#monotonic - lookedAt);
+    if (this.#stretches.length > JUMPS) this.#merge();
   }
 
-  /** The two oldest become one, for which nothing is older than it is. */
+  /** The two oldest become one, in which nothing is older than it was. */
   #merge(): void {
-    const [first, second] = this.#jumps.splice(0, 2) as [Jump, Jump];
-    this.#jumps.unshift({
-      upTo: Math.max(first.upTo, second.upTo),
-      by: Math.max(0, first.by) + Math.max(0, second.by),
-    });
+    const [first, second] = this.#stretches.splice(0, 2) as [Stretch, Stretch];
+    const jump = second.jump + Math.max(0, first.jump);
+    this.#stretches.unshift({ from: first.from, to: Math.max(first.to, second.to), jump });
   }
 
   #read(): void {

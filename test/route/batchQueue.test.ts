@@ -25,11 +25,11 @@ function queueWith(overrides: Partial<ReturnType<typeof topicSettings>>) {
     () => announced++,
   );
   const reader = new FrameReader();
-  let number = 0;
-  const append = (size: number, now = 0, receivedAt = 0) => {
+  let number = 10;
+  const append = (size: number, now = 0, receivedAt = 0, turn?: number) => {
     const frame = encodeAnyPartition({ topic: "t", timestamp: 0, key: new Uint8Array(), value: new Uint8Array(size) });
     reader.read(frame, 0, frame.length);
-    queue.append(now, ++number, frame, reader, receivedAt);
+    queue.append(now, turn ?? ++number, frame, reader, receivedAt);
   };
   return { queue, append, around, announced: () => announced };
 }
@@ -108,4 +108,54 @@ describe("batches that wait for their partition", () => {
     for (let batch = queue.take(); batch !== undefined; batch = queue.take()) counts.push(batch.count);
     expect(counts).toEqual([1, 1, 1]);
   });
+});
+
+describe("with max_age", () => {
+  test("the messages of a batch came close together, since it is given up as a whole", () => {
+    const { queue, append } = queueWith({ maxAge: 16_000, linger: 3_600_000 });
+    for (let second = 0; second < 10; second++) append(1, 0, 1_000_000 + second * 500);
+    const old: number[] = [];
+    const batches = queue.takeOver((receivedAt) => receivedAt < 1_002_600);
+    for (const { count, receivedAt } of batches) old.push(count, receivedAt);
+    expect(old).toEqual([3, 1_001_000, 3, 1_002_500]);
+    expect(queue.takeOver(() => true).map(({ count }) => count)).toEqual([3, 1]);
+    expect([queue.empty, queue.due, queue.takeOver(() => true)]).toEqual([true, false, []]);
+  });
+
+  test("a batch lingers no longer than half of it", () => {
+    const { queue, append, around } = queueWith({ maxAge: 1000, linger: 3_600_000 });
+    append(1, 0, 1_000_000);
+    around.linger.expire(499);
+    expect(queue.due).toBe(false);
+    around.linger.expire(500);
+    expect(queue.due).toBe(true);
+  });
+
+  test("what is not over stays, and what is behind it", () => {
+    const { queue, append, around } = queueWith({ maxAge: 1000 });
+    append(1, 0, 1_000_000);
+    append(1, 0, 1_000_900);
+    append(1, 0, 1_000_100);
+    expect(queue.takeOver((receivedAt) => receivedAt < 1_000_500).map(({ count }) => count)).toEqual([1]);
+    for (const batch of queue.takeOver(() => true)) batch.dispose();
+    expect(around.memory.used).toBeGreaterThan(0); // the first was not disposed of
+  });
+});
+
+test("a message out of turn begins a batch of its own", () => {
+  const { queue, append, around } = queueWith({});
+  for (let index = 0; index < 3; index++) append(1);
+  append(1, 0, 0, 1);
+  append(1);
+  const taken = [];
+  queue.hurry();
+  for (let batch = queue.take(); batch !== undefined; batch = queue.take()) {
+    taken.push([batch.numbers.first, batch.numbers.last]);
+    batch.dispose();
+  }
+  expect(taken).toEqual([
+    [11, 13],
+    [1, 14],
+  ]);
+  expect(around.memory.used).toBe(0);
 });
