@@ -1,5 +1,5 @@
 // LZ4 as Kafka has it: the LZ4 frame format, with independent blocks.
-import { lz4Module } from "./nativeCodecs.ts";
+import { lz4Module, release } from "./nativeCodecs.ts";
 
 //   Frame => Magic Flags BlockSizes [ContentSize] HeaderChecksum [Block] EndMark [ContentChecksum]
 //     Magic            uint32  0x184D2204
@@ -43,23 +43,22 @@ const largest = headerOf(LARGEST_BLOCK_SIZE_ID);
 export function compressLz4(bytes: Uint8Array): Buffer {
   const { blockSize, header } = headers.find((each) => bytes.length <= each.blockSize) ?? largest;
   const parts: Uint8Array[] = [header];
-  for (let at = 0; at < bytes.length; at += blockSize) parts.push(...packBlock(bytes.subarray(at, at + blockSize)));
-  parts.push(END_MARK);
-  return Buffer.concat(parts);
-}
-
-/** A block with its length before it. */
-function packBlock(plain: Uint8Array): Uint8Array[] {
-  // The module puts the length of what it was given there, in four bytes: just the room for that of the block.
-  const packed = lz4Module().compressSync(bufferOf(plain));
-  const size = packed.length - LENGTH_SIZE;
-  if (size < plain.length) {
-    packed.writeUInt32LE(size);
-    return [packed];
+  const blocks: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += blockSize) {
+    const plain = bytes.subarray(at, at + blockSize);
+    // The module puts the length of what it was given before the block, in four bytes: just the room for that of the block.
+    const block = lz4Module().compressSync(bufferOf(plain));
+    blocks.push(block);
+    const size = block.length - LENGTH_SIZE;
+    const isSmaller = size < plain.length;
+    block.writeUInt32LE(isSmaller ? size : plain.length + NOT_COMPRESSED);
+    if (isSmaller) parts.push(block);
+    else parts.push(block.subarray(0, LENGTH_SIZE), plain);
   }
-  const length = Buffer.alloc(LENGTH_SIZE);
-  length.writeUInt32LE(plain.length + NOT_COMPRESSED);
-  return [length, plain];
+  parts.push(END_MARK);
+  const frame = Buffer.concat(parts);
+  blocks.forEach(release);
+  return frame;
 }
 
 /** Throws an Error when the bytes are not one whole frame that Kafka's Java reader takes, or would grow beyond `maxSize` bytes. */

@@ -26,6 +26,16 @@ export function lz4Module(): Lz4Module {
   return lz4;
 }
 
+/**
+ * Gives back the memory of what a module returned, which nobody may use any more. The garbage collector does not know how
+ * large it is, and comes late: compressing 1 MiB after the other took 376 MB at 340 MB/s with lz4 and 572 MB at 166 MB/s with
+ * snappy, and takes 61 MB at 760 MB/s so.
+ */
+export function release(bytes: Buffer): void {
+  const { buffer, byteLength } = bytes;
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
+}
+
 function load<T>(codec: string, module: () => T): T {
   try {
     return module();

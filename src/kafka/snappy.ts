@@ -1,5 +1,5 @@
 // Snappy as Kafka has it: raw blocks in the framing of xerial's snappy-java, which is not the framing format of Google's.
-import { snappyModule } from "./nativeCodecs.ts";
+import { release, snappyModule } from "./nativeCodecs.ts";
 
 //   Stream => Magic Version CompatibleVersion [Block]
 //     at  0  Magic              8 bytes  0x82 "SNAPPY" 0x00
@@ -29,6 +29,7 @@ export function compressSnappy(bytes: Uint8Array): Buffer {
   packed.writeInt32BE(VERSION, 12);
   packed.writeInt32BE(block.length, HEADER_SIZE);
   packed.set(block, HEADER_SIZE + LENGTH_SIZE);
+  release(block);
   return packed;
 }
 
