@@ -145,8 +145,12 @@ export class Stage {
     await Bun.sleep(after); // as it is then
     record.ends = Date.now();
     this.acts.push(record);
+    await this.#notePeak();
     const took = ((record.ends - record.begins) / 1000).toFixed(0);
-    say?.(`${this.acts.length}. ${name}: ${took} s, ${ledger.delivered} delivered in all, ${ledger.held} held`);
+    const peak = `peak memory ${Math.round(this.peakMemory / 1e6)} MB`;
+    say?.(
+      `${this.acts.length}. ${name}: ${took} s; ${ledger.delivered} delivered, ${ledger.held} held in all, ${peak}`,
+    );
   }
 
   /** kill -9 of bruce itself, and another one in its place. */
