@@ -1,4 +1,4 @@
-// An issuer of OAuth tokens: answers the client credentials grant over HTTP or HTTPS, and publishes its key as a file for Kafka.
+// An issuer of OAuth tokens: answers the client credentials grant over HTTP and HTTPS, and publishes its key as a file for Kafka.
 import { createSign, generateKeyPairSync } from "node:crypto";
 import { writeFileSync } from "node:fs";
 
@@ -9,6 +9,8 @@ export interface TokenRequest {
 
 export interface TokenEndpoint {
   readonly url: string;
+  /** Over HTTPS; empty without `tls`. */
+  readonly secureUrl: string;
   readonly issuer: string;
   /** All that was asked. */
   readonly requests: TokenRequest[];
@@ -46,27 +48,27 @@ export function startTokenEndpoint({ clientId, clientSecret, subject, tls }: Tok
     return `${signed}.${createSign("RSA-SHA256").update(signed).sign(privateKey, "base64url")}`;
   }
 
-  const server = Bun.serve({
-    hostname: "127.0.0.1",
-    port: 0,
-    tls: tls && { cert: Bun.file(tls.cert), key: Bun.file(tls.key) },
-    async fetch(request) {
-      const asked = Object.fromEntries(new URLSearchParams(await request.text()));
-      const authorization = request.headers.get("authorization");
-      endpoint.requests.push({ authorization, form: asked });
-      const { refuse } = endpoint;
-      if (refuse !== undefined) return new Response(refuse.body, { status: refuse.status });
-      if (authorization !== expected) return Response.json({ error: "invalid_client" }, { status: 401 });
-      if (asked.grant_type !== "client_credentials")
-        return Response.json({ error: "unsupported_grant_type" }, { status: 400 });
-      const given = token();
-      endpoint.tokens.push(given);
-      return Response.json({ access_token: given, token_type: "Bearer", expires_in: endpoint.lifetime });
-    },
-  });
+  async function answer(request: Request): Promise<Response> {
+    const asked = Object.fromEntries(new URLSearchParams(await request.text()));
+    const authorization = request.headers.get("authorization");
+    endpoint.requests.push({ authorization, form: asked });
+    const { refuse } = endpoint;
+    if (refuse !== undefined) return new Response(refuse.body, { status: refuse.status });
+    if (authorization !== expected) return Response.json({ error: "invalid_client" }, { status: 401 });
+    if (asked.grant_type !== "client_credentials")
+      return Response.json({ error: "unsupported_grant_type" }, { status: 400 });
+    const given = token();
+    endpoint.tokens.push(given);
+    return Response.json({ access_token: given, token_type: "Bearer", expires_in: endpoint.lifetime });
+  }
+
+  const at = { hostname: "127.0.0.1", port: 0, fetch: answer };
+  const server = Bun.serve(at);
+  const secure = tls && Bun.serve({ ...at, tls: { cert: Bun.file(tls.cert), key: Bun.file(tls.key) } });
 
   const endpoint: TokenEndpoint = {
-    url: `${tls === undefined ? "http" : "https"}://127.0.0.1:${server.port}/token`,
+    url: `http://127.0.0.1:${server.port}/token`,
+    secureUrl: secure === undefined ? "" : `https://127.0.0.1:${secure.port}/token`,
     issuer,
     requests: [],
     tokens: [],
@@ -76,7 +78,10 @@ export function startTokenEndpoint({ clientId, clientSecret, subject, tls }: Tok
       const key = { ...publicKey.export({ format: "jwk" }), kid: "test", use: "sig", alg: "RS256" };
       writeFileSync(file, JSON.stringify({ keys: [key] }));
     },
-    stop: () => void server.stop(true),
+    stop() {
+      void server.stop(true);
+      void secure?.stop(true);
+    },
   };
   return endpoint;
 }
