@@ -96,6 +96,11 @@ export function closeBatch(
 /** The compressed records, or nothing when the codec, their size or the gain says that they go as they are. */
 function tryCompress(records: Buffer, compression: CompressionSettings): Uint8Array | undefined {
   if (compression.codec === "none" || records.length < compression.minSize) return undefined;
-  const compressed = compress(compression.codec, compression.level, records);
-  return compressed.length <= records.length * compression.maxRatio ? compressed : undefined;
+  try {
+    const compressed = compress(compression.codec, compression.level, records);
+    return compressed.length <= records.length * compression.maxRatio ? compressed : undefined;
+  } catch {
+    // The codec was there at the start, so it is short of memory, say. The batch can be delivered all the same.
+    return undefined;
+  }
 }
