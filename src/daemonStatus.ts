@@ -1,12 +1,10 @@
 // The status of a running daemon, put together from what its rooms count.
+import { brokerStatus } from "./brokerStatus.ts";
 import type { Settings } from "./config/settings.ts";
-import type { Broker } from "./deliver/broker.ts";
-import type { Lane } from "./deliver/lane.ts";
 import { type Account, heldIn, openAccount } from "./observe/ledger.ts";
 import { memoryFull, memoryOnly } from "./observe/memoryOnly.ts";
 import type {
   AccountStatus,
-  BrokerStatus,
   ConfigStatus,
   DaemonStatus,
   DiscardSample,
@@ -59,7 +57,7 @@ export function daemonStatus(parts: StatusParts): DaemonStatus {
     queue: { capacity: parts.queueCapacity, bytes: queue.bytesWaiting, messages: unrouted },
     buffer: spool.buffer,
     memory: { rss: process.memoryUsage.rss(), batches: around.memory.used + around.heldMemory.used },
-    brokers: [...dispatcher.brokers()].map(brokerStatus),
+    brokers: [...dispatcher.brokers()].map((broker) => brokerStatus(broker, pipeline.now())),
     inputs: parts.inputs,
     discard_samples: parts.discardSamples,
     metadata: {
@@ -70,29 +68,6 @@ export function daemonStatus(parts: StatusParts): DaemonStatus {
       ...(cluster.failure === undefined ? {} : { reason: cluster.failure }),
     },
   };
-}
-
-function brokerStatus(broker: Broker): BrokerStatus {
-  const { fast, slow } = broker;
-  const down = [fast, slow].find((lane) => lane.state.kind === "backing off")?.state;
-  const open = [fast, slow].flatMap(({ state }) => (state.kind === "open" ? [state.connection] : []));
-  const throttled = Math.max(0, ...open.map((connection) => connection.throttledUntil));
-  return {
-    id: broker.id,
-    address: `${broker.host}:${broker.port}`,
-    state: laneState(fast, slow),
-    in_flight: fast.inFlight + slow.inFlight,
-    throttled_until: throttled > Date.now() ? throttled : null,
-    ...(down?.kind === "backing off" ? { reason: down.why } : {}),
-  };
-}
-
-/** The lane in the worse state speaks for the broker; one that was never needed does not. */
-function laneState(fast: Lane, slow: Lane): BrokerStatus["state"] {
-  const kinds = [fast.state.kind, slow.state.kind];
-  if (kinds.includes("backing off")) return "down";
-  if (kinds.includes("open")) return "up";
-  return kinds.includes("connecting") ? "connecting" : "idle";
 }
 
 /** `unrouted`: messages received that no account has been told of yet. */

@@ -22,8 +22,6 @@ export interface AnswersParts {
   journal: JournalKeeper;
   pool: BufferPool;
   log: LimitedLog;
-  /** Milliseconds, monotonic. */
-  now: () => number;
   random: () => number;
   /** The partition can send again. */
   enqueue: (outbox: Outbox) => void;
@@ -32,9 +30,6 @@ export interface AnswersParts {
   refreshMetadata: (why: string) => void;
   renewProducerId: () => void;
 }
-
-/** A partition whose last batch took longer than this uses the slow lane. Milliseconds. */
-const SLOW = 1000;
 
 export class Answers {
   readonly #parts: AnswersParts;
@@ -69,9 +64,8 @@ export class Answers {
   }
 
   act({ outbox, batch }: Parcel, outcome: Outcome): void {
-    const { settlement, journal, settings, log, pool, enqueue, now } = this.#parts;
+    const { settlement, journal, settings, log, pool, enqueue } = this.#parts;
     const { topic, id } = outbox.partition;
-    const took = outbox.state.kind === "in flight" ? now() - outbox.state.sentAt : 0;
     const about = { topic: topic.name, partition: id, messages: batch.count };
     const rebuilding = { compression: topic.settings, pool };
     outbox.state = { kind: "idle" };
@@ -79,7 +73,7 @@ export class Answers {
       case "delivered":
         outbox.advance(batch.count);
         outbox.failures = 0;
-        outbox.slow = took > SLOW;
+        outbox.slow = false;
         journal.delivered(outbox);
         // One from before a restart, when there was idempotence; now it is off.
         if (!settings.kafka.idempotence) outbox.producer = undefined;

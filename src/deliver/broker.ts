@@ -1,7 +1,22 @@
 // A broker as delivery sees it: its address and its two lanes. Kafka answers one connection strictly in order, so what
-// failed or was slow goes by a connection of its own and delays nothing else.
+// failed or is slow goes by a connection of its own and delays nothing else.
+import type { Partition } from "../route/topic.ts";
+import type { After } from "./after.ts";
+import { AnswerTime } from "./answerTime.ts";
 import { Lane, type LaneParts } from "./lane.ts";
 import type { Outbox } from "./outbox.ts";
+import { ReplicaSet } from "./replicaSet.ts";
+import { StallWatch, type StallWatchParts } from "./stallWatch.ts";
+import { Throttle } from "./throttle.ts";
+import type { Wire } from "./wire.ts";
+
+/** Partitions that were slow, and of which nothing was sent for so long, are taken for quick again. Milliseconds. */
+const FORGIVEN_AFTER = 5_000;
+
+export interface BrokerParts extends Omit<LaneParts, "patience" | "onOpen">, StallWatchParts {
+  settings: StallWatchParts["settings"];
+  after?: After;
+}
 
 export class Broker {
   readonly id: number;
@@ -9,23 +24,78 @@ export class Broker {
   readonly port: number;
   readonly fast: Lane;
   readonly slow: Lane;
+  readonly answerTime = new AnswerTime();
+  readonly throttle = new Throttle();
+  readonly stalls: StallWatch;
+  readonly #now: () => number;
+  readonly #sets = new Map<string, ReplicaSet>();
 
-  constructor(id: number, host: string, port: number, parts: LaneParts) {
+  constructor(id: number, host: string, port: number, parts: BrokerParts) {
     this.id = id;
     this.host = host;
     this.port = port;
-    this.fast = new Lane(parts);
-    this.slow = new Lane(parts);
+    const onOpen = (wire: Wire) => {
+      wire.heardAt = parts.now();
+      this.stalls.heard();
+    };
+    const laneParts = { ...parts, onOpen, patience: () => this.answerTime.patience };
+    this.fast = new Lane(laneParts);
+    this.slow = new Lane(laneParts);
+    this.stalls = new StallWatch(this, parts);
+    this.#now = parts.now;
+  }
+
+  get lanes(): readonly [Lane, Lane] {
+    return [this.fast, this.slow];
+  }
+
+  /** The replica sets of what it leads. */
+  sets(): Iterable<ReplicaSet> {
+    return this.#sets.values();
+  }
+
+  /** Those of them that keep it waiting. */
+  slowSets(): ReplicaSet[] {
+    return [...this.#sets.values()].filter((set) => set.pace !== "quick" && !this.#isForgiven(set));
+  }
+
+  setOf({ replicas }: Partition): ReplicaSet {
+    let set = this.#sets.get(replicas);
+    if (set === undefined) {
+      set = new ReplicaSet(this.id, replicas);
+      this.#sets.set(replicas, set);
+    }
+    return set;
+  }
+
+  /** Whether the partition, by what is known of its replica set, would be answered at once. */
+  isQuick(partition: Partition): boolean {
+    const set = this.setOf(partition);
+    if (set.pace === "quick") return true;
+    if (!this.#isForgiven(set)) return false;
+    set.pace = "quick";
+    return true;
   }
 
   laneFor(outbox: Outbox): Lane {
-    return outbox.slow ? this.slow : this.fast;
+    if (!this.isQuick(outbox.partition)) return this.slow;
+    // A failure comes at once: no reason to wait behind what is stuck.
+    return outbox.slow && !this.slow.late ? this.slow : this.fast;
   }
 
   /** Closes both lanes; returns the partitions that stood in their lines. */
   stop(): Outbox[] {
-    this.fast.stop();
-    this.slow.stop();
-    return [...this.fast.line.splice(0), ...this.slow.line.splice(0)];
+    this.stalls.stop();
+    for (const lane of this.lanes) lane.stop();
+    return this.lanes.flatMap(({ line }) => line.splice(0));
+  }
+
+  #isForgiven(set: ReplicaSet): boolean {
+    return this.#now() - set.judgedAt >= FORGIVEN_AFTER && !this.#isUnderWay(set);
+  }
+
+  #isUnderWay(set: ReplicaSet): boolean {
+    if (this.slow.line.some(({ partition }) => this.setOf(partition) === set)) return true;
+    return this.lanes.some(({ wire }) => wire?.flights.some(({ sets }) => sets.has(set)));
   }
 }

@@ -1,18 +1,14 @@
 // The brokers that batches go to, each made when a partition that it leads has something to send.
-import type { After } from "./after.ts";
-import { Broker } from "./broker.ts";
+import { Broker, type BrokerParts } from "./broker.ts";
 import type { Cluster } from "./cluster.ts";
-import type { BackoffSettings, Lane, LaneConnection } from "./lane.ts";
+import type { Lane, LaneConnection } from "./lane.ts";
 import type { Outbox } from "./outbox.ts";
 
-export interface BrokersParts {
+export interface BrokersParts extends Omit<BrokerParts, "connect" | "onReady" | "onFailure" | "keepsWaiting"> {
   cluster: Pick<Cluster, "broker">;
   connect: (host: string, port: number) => LaneConnection;
-  settings: BackoffSettings;
-  random: () => number;
-  after?: After;
-  /** A lane opened, or its backoff is over. */
-  onReady: (lane: Lane) => void;
+  /** A lane opened, or may be opened. */
+  onReady: (broker: Broker, lane: Lane) => void;
   /** A broker cannot be reached; it is tried again after `delay` ms. */
   onFailure: (broker: Broker, lane: Lane, why: string, delay: number) => void;
 }
@@ -31,11 +27,13 @@ export class Brokers {
     if (known !== undefined) return known;
     const address = id < 0 ? undefined : this.#parts.cluster.broker(id);
     if (address === undefined) return undefined;
-    const { connect, onFailure, ...rest } = this.#parts;
+    const { connect, onReady, onFailure, ...rest } = this.#parts;
     const { host, port } = address;
     const broker: Broker = new Broker(id, host, port, {
       ...rest,
       connect: () => connect(host, port),
+      keepsWaiting: (other) => this.#byId.get(other)?.lanes.some(isSilent) ?? false,
+      onReady: (lane) => onReady(broker, lane),
       onFailure: (lane, why, delay) => onFailure(broker, lane, why, delay),
     });
     this.#byId.set(id, broker);
@@ -61,4 +59,8 @@ export class Brokers {
   stop(): void {
     for (const broker of this.#byId.values()) broker.stop();
   }
+}
+
+function isSilent({ late, failing, state }: Lane): boolean {
+  return late || failing || state.kind === "connecting";
 }

@@ -1,7 +1,5 @@
 // Brings due batches to the brokers: one batch in flight per partition, several partitions in one request.
 import type { Settings } from "../config/settings.ts";
-import { type ProduceResponse, produceRequest } from "../kafka/produce.ts";
-import { NO_PRODUCER, stampBatch } from "../kafka/recordBatch.ts";
 import type { DiscardReason } from "../observe/discards.ts";
 import type { Log } from "../observe/log.ts";
 import { rateLimited } from "../observe/logLimit.ts";
@@ -17,13 +15,13 @@ import { choosePartition } from "./choosePartition.ts";
 import type { Cluster } from "./cluster.ts";
 import type { DeliveryJournal } from "./deliveryJournal.ts";
 import { JournalKeeper, NO_CLUSTER_ID } from "./journalKeeper.ts";
-import type { Lane, LaneConnection } from "./lane.ts";
+import type { Lane } from "./lane.ts";
 import { Outbox, type RestoredAs } from "./outbox.ts";
-import { judge, type PartitionAnswer } from "./outcome.ts";
-import { byTopic, type Parcel } from "./parcel.ts";
 import { ProducerIds } from "./producerIds.ts";
 import { cutBatch } from "./rebuildBatch.ts";
+import { ping, Sender } from "./sender.ts";
 import type { Settlement } from "./settlement.ts";
+import type { LaneConnection } from "./wire.ts";
 
 export interface DispatcherParts {
   settings: Pick<Settings, "kafka" | "batch" | "delivery">;
@@ -44,12 +42,6 @@ export interface DispatcherParts {
   onRelease: (topic: Topic) => void;
 }
 
-/** The answer to a batch that wants none (acks 0): written to the socket is delivered. */
-const WRITTEN: PartitionAnswer = { errorCode: 0, errorMessage: null, recordErrors: [] };
-
-/** Of the request timeout, what the replicas may take: so the leader says that they did not confirm before we give it up. */
-const REPLICATION_SHARE = 2 / 3;
-
 /** Between two lines about the same trouble: brokers are tried, and refuse, many times a second. Milliseconds. */
 const LOG_INTERVAL = 10_000;
 
@@ -66,25 +58,30 @@ export class Dispatcher implements DueListener {
   readonly #homeless = new Set<Outbox>();
   /** Index of the partition that got the last batch, for round-robin. */
   readonly #lastIndex = new Map<Topic, number>();
-  /** Lanes that send at the end of this turn. */
-  readonly #ready = new Set<Lane>();
-  /** What wakes the lanes whose brokers want no requests for now. */
-  readonly #throttled = new Map<Lane, () => void>();
+  readonly #sender: Sender;
   #stopped = false;
 
   constructor(parts: DispatcherParts) {
     this.#parts = { after: afterDelay, ...parts };
     const { cluster } = parts;
     const log = rateLimited(parts.log, LOG_INTERVAL);
-    const onKnown = () => this.#wakeLanes();
+    const onKnown = () => this.#wakeAll();
+    const refreshMetadata = (why: string) => cluster.refresh(why);
     const clusterId = () => cluster.clusterId ?? NO_CLUSTER_ID;
     this.#producerIds = new ProducerIds({ ...parts, clusterId, onKnown });
     this.#journal = new JournalKeeper(parts.journal, clusterId, Date.now);
     this.#brokers = new Brokers({
       ...parts,
-      onReady: (lane) => {
-        this.#wake(lane);
+      ping,
+      refreshMetadata,
+      onReady: (broker, lane) => {
+        this.#sender.wake(broker, lane);
         this.#wakeStranded();
+      },
+      onJudged: (broker) => this.#judged(broker),
+      onStall: ({ id, host, port }, what) => {
+        const fields = { broker: `${host}:${port}`, id, ...what };
+        log.info("a broker is slow to answer: what else is for it goes another way", fields, fields.broker);
       },
       onFailure: ({ host, port }, lane, why, delay) => {
         const fields = { broker: `${host}:${port}`, why, in_ms: Math.round(delay) };
@@ -104,14 +101,29 @@ export class Dispatcher implements DueListener {
         parts.onRelease(topic);
         this.topicChanged(topic);
       },
-      refreshMetadata: (why) => cluster.refresh(why),
+      refreshMetadata,
       renewProducerId: () => this.#producerIds.renew(),
+    });
+    this.#sender = new Sender({
+      ...parts,
+      after: this.#parts.after,
+      answers: this.#answers,
+      producerIds: this.#producerIds,
+      journal: this.#journal,
+      log,
+      next: (outbox) => this.#next(outbox),
+      anyDue: (topic) => this.anyDue(topic),
     });
   }
 
   anyDue(topic: Topic): void {
     if (topic.standing.kind !== "live" || this.#stopped) return;
-    const free = topic.partitions.filter((partition) => this.#isFree(partition));
+    const reached = topic.partitions.filter((partition) => this.#isReached(partition));
+    // Where it would be slow, nothing goes that can go elsewhere, even if that is busy now.
+    const quick = reached.filter((partition) => this.#isQuick(partition));
+    const free = (quick.length > 0 ? quick : reached).filter(
+      (partition) => this.#outbox(partition).state.kind === "idle",
+    );
     if (free.length === 0) {
       this.#stranded.add(topic);
       return;
@@ -201,7 +213,7 @@ export class Dispatcher implements DueListener {
     this.#stopped = true;
     this.#brokers.stop();
     this.#producerIds.stop();
-    for (const cancel of this.#throttled.values()) cancel();
+    this.#sender.stop();
     for (const outbox of this.#outboxes.values()) outbox.stopWaiting();
   }
 
@@ -224,99 +236,69 @@ export class Dispatcher implements DueListener {
     return oldest;
   }
 
-  #isFree(partition: Partition): boolean {
-    const outbox = this.#outbox(partition);
-    const lane = this.#laneOf(outbox);
-    return outbox.state.kind === "idle" && lane !== undefined && !lane.unreachable;
+  /**
+   * Has every connection to a broker closed when all is answered that is in flight on it, and opened anew: for what is settled
+   * when it opens, such as a login. Nothing is sent on it meanwhile, and nothing is lost. One that could not be opened is
+   * tried at once.
+   */
+  renewConnections(why: string): void {
+    this.#parts.log.info("connections to the brokers are renewed", { why });
+    for (const { lanes } of this.#brokers.values()) for (const lane of lanes) lane.renew();
+  }
+
+  #isReached(partition: Partition): boolean {
+    const lane = this.#laneOf(this.#outbox(partition));
+    return lane !== undefined && !lane.unreachable;
+  }
+
+  #isQuick(partition: Partition): boolean {
+    return this.#brokers.get(partition.leader)?.isQuick(partition) ?? false;
+  }
+
+  /** Whether it takes batches that may go to any partition: one that is slow does only where all are. */
+  #takesAny({ partition }: Outbox): boolean {
+    if (!partition.topic.any.due) return false;
+    if (this.#isQuick(partition)) return true;
+    return !partition.topic.partitions.some((other) => this.#isQuick(other) && this.#isReached(other));
   }
 
   #enqueue(outbox: Outbox): void {
     this.#homeless.delete(outbox);
-    if (outbox.state.kind !== "idle" || !outbox.hasWork || this.#stopped) return;
+    if (outbox.state.kind !== "idle" || this.#stopped) return;
+    if (!outbox.hasOwnWork && !this.#takesAny(outbox)) return;
     const { topic } = outbox.partition;
     // A batch that a broker refused is tried again, to see whether the topic must still be held.
     if (topic.standing.kind !== "live" && !(heldByBroker(topic) && outbox.resend.length > 0)) return;
-    const lane = this.#laneOf(outbox);
-    if (lane === undefined) {
+    const broker = this.#brokers.get(outbox.partition.leader);
+    if (broker === undefined) {
       this.#homeless.add(outbox);
       return;
     }
+    const lane = broker.laneFor(outbox);
     outbox.state = { kind: "queued", line: lane };
     lane.line.push(outbox);
-    this.#wake(lane);
+    this.#sender.wake(broker, lane);
   }
 
-  /** Lets the lane send, once all that is going on in this turn is done: so requests carry more. */
-  #wake(lane: Lane): void {
-    if (this.#ready.size === 0) {
-      queueMicrotask(() => {
-        const lanes = [...this.#ready];
-        this.#ready.clear();
-        for (const ready of lanes) this.#pump(ready);
-      });
+  /** Which of its partitions are slow is seen in another light: what stands in line stands where it should. */
+  #judged(broker: Broker): void {
+    for (const lane of broker.lanes) {
+      for (const outbox of lane.line.filter((each) => broker.laneFor(each) !== lane)) {
+        lane.leave(outbox);
+        outbox.state = { kind: "idle" };
+        this.#enqueue(outbox);
+      }
+      this.#sender.wake(broker, lane);
     }
-    this.#ready.add(lane);
+    this.#wakeStranded();
   }
 
-  /** Every batch that becomes due asks for it, and a broker may want silence for minutes: one timer is enough. */
-  #wakeLater(lane: Lane, delay: number): void {
-    if (this.#throttled.has(lane)) return;
-    const wake = () => {
-      this.#throttled.delete(lane);
-      this.#wake(lane);
-    };
-    this.#throttled.set(lane, this.#parts.after(delay, wake));
-  }
-
-  #wakeLanes(): void {
-    for (const { fast, slow } of this.#brokers.values()) {
-      this.#wake(fast);
-      this.#wake(slow);
-    }
+  #wakeAll(): void {
+    for (const broker of this.#brokers.values()) for (const lane of broker.lanes) this.#sender.wake(broker, lane);
   }
 
   #wakeStranded(): void {
     for (const topic of [...this.#stranded]) if (topic.any.due) this.anyDue(topic);
-  }
-
-  #pump(lane: Lane): void {
-    const { maxInFlight, idempotence } = this.#parts.settings.kafka;
-    while (lane.line.length > 0 && lane.inFlight < maxInFlight && !this.#stopped) {
-      const connection = lane.connection();
-      if (connection === undefined) return;
-      const throttled = connection.throttledUntil - Date.now();
-      if (throttled > 0) {
-        this.#wakeLater(lane, throttled);
-        return;
-      }
-      this.#renewOld(lane);
-      if (idempotence && this.#producerIds.current === undefined) {
-        this.#producerIds.ask(connection, this.#parts.now());
-        return;
-      }
-      const parcels = this.#gather(lane);
-      if (parcels.length > 0) this.#send(lane, connection, parcels);
-    }
-  }
-
-  /** Batches of the partitions in line, up to the size of a request. */
-  #gather(lane: Lane): Parcel[] {
-    const parcels: Parcel[] = [];
-    const more = new Set<Topic>();
-    const { requestBytes } = this.#parts.settings.batch;
-    let size = 0;
-    while (lane.line.length > 0 && size < requestBytes) {
-      const outbox = lane.line.shift() as Outbox;
-      outbox.state = { kind: "idle" };
-      const batch = this.#next(outbox);
-      if (batch === undefined) continue;
-      outbox.state = { kind: "in flight", batch, sentAt: this.#parts.now() };
-      parcels.push({ outbox, batch });
-      size += batch.bytes.length;
-      if (outbox.partition.topic.any.due) more.add(outbox.partition.topic);
-    }
-    for (const topic of more) this.anyDue(topic);
-    return parcels;
   }
 
   /** The batch to send now, no larger than the brokers take, as far as that is known. */
@@ -328,7 +310,7 @@ export class Dispatcher implements DueListener {
     while (batch !== undefined && !outbox.uncertain && limit.isTooLarge(batch)) {
       const how = { compression: topic.settings, pool: this.#parts.pool };
       outbox.resend.unshift(...cutBatch(batch, limit.cut(batch), how));
-      batch = outbox.next();
+      batch = outbox.next(this.#takesAny(outbox));
     }
     return batch;
   }
@@ -339,87 +321,10 @@ export class Dispatcher implements DueListener {
     const again = outbox.resend.length > 0;
     const { topic } = outbox.partition;
     for (;;) {
-      const batch = outbox.next();
+      const batch = outbox.next(this.#takesAny(outbox));
       if (batch === undefined || again || !isOver(topic, batch)) return batch;
       settlement.discardedBatch(topic, batch, "expired");
     }
-  }
-
-  #send(lane: Lane, connection: LaneConnection, parcels: Parcel[]): void {
-    const { acks, requestTimeout } = this.#parts.settings.kafka;
-    for (const { outbox, batch } of parcels) this.#stamp(outbox, batch);
-    this.#journal.sending(parcels);
-    const request = produceRequest({
-      acks: acks === "all" ? -1 : acks,
-      timeout: Math.ceil(requestTimeout * REPLICATION_SHARE),
-      topics: byTopic(parcels),
-    });
-    lane.inFlight++;
-    connection.request(request).then(
-      (response) => {
-        lane.inFlight--;
-        lane.succeeded();
-        this.#answered(lane, connection, parcels, acks === 0 ? undefined : response);
-        this.#wake(lane);
-      },
-      (failure: Error) => {
-        lane.inFlight--;
-        lane.lost(connection, failure.message);
-        for (const parcel of parcels) this.#answers.unknown(parcel);
-        this.#wake(lane);
-      },
-    );
-  }
-
-  /**
-   * A broker forgets a producer id it has not heard of for long, and then takes a repetition for something new; so does
-   * every broker of another cluster than the one that gave the id.
-   */
-  #renewOld(lane: Lane): void {
-    const { settings, cluster, now } = this.#parts;
-    const oldest = now() - settings.kafka.producerIdExpiration / 2;
-    const { current } = this.#producerIds;
-    if (current !== undefined && differ(current.clusterId, cluster.clusterId)) this.#producerIds.renew();
-    for (const outbox of lane.line) {
-      if (outbox.producer === undefined) continue;
-      const strange = differ(outbox.producer.clusterId, cluster.clusterId);
-      const [batch] = outbox.resend;
-      const old = batch !== undefined && outbox.firstSentAt !== undefined && outbox.firstSentAt < oldest;
-      if (!strange && !old) continue;
-      if (batch !== undefined && outbox.uncertain) this.#answers.startOver(outbox, batch);
-      else {
-        // No broker has anything of what is to be sent.
-        outbox.forgetProducer();
-        this.#producerIds.renew();
-      }
-    }
-  }
-
-  /** Producer and sequence are given when a batch is sent. */
-  #stamp(outbox: Outbox, batch: Batch): void {
-    if (this.#parts.settings.kafka.idempotence) outbox.producer ??= this.#producerIds.current;
-    if (outbox.producer === undefined) {
-      stampBatch(batch.bytes, NO_PRODUCER);
-      return;
-    }
-    outbox.firstSentAt ??= this.#parts.now();
-    stampBatch(batch.bytes, outbox.stamp());
-  }
-
-  #answered(lane: Lane, connection: LaneConnection, parcels: Parcel[], response: ProduceResponse | undefined): void {
-    const answers = new Map<string, PartitionAnswer>();
-    for (const answer of response?.partitions ?? []) answers.set(`${answer.partition} ${answer.topic}`, answer);
-    let complete = true;
-    for (const parcel of parcels) {
-      const { id, topic } = parcel.outbox.partition;
-      const answer = response === undefined ? WRITTEN : answers.get(`${id} ${topic.name}`);
-      if (answer !== undefined) this.#answers.act(parcel, judge(answer, parcel.batch.count));
-      else {
-        complete = false;
-        this.#answers.unknown(parcel);
-      }
-    }
-    if (!complete) lane.lost(connection, "the answer to a produce request left partitions out");
   }
 
   #outbox(partition: Partition): Outbox {
@@ -434,9 +339,4 @@ export class Dispatcher implements DueListener {
   #laneOf(outbox: Outbox): Lane | undefined {
     return this.#brokers.get(outbox.partition.leader)?.laneFor(outbox);
   }
-}
-
-/** Are these two clusters? One without an id may be any. */
-function differ(clusterId: string, other: string | undefined): boolean {
-  return clusterId !== NO_CLUSTER_ID && other !== undefined && other !== clusterId;
 }

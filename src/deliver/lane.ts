@@ -1,21 +1,20 @@
 // A lane: one connection to a broker with the partitions that stand in line for it. Connects when there is something to send.
 import type { Settings } from "../config/settings.ts";
-import type { KafkaConnection } from "../kafka/connection.ts";
+import type { KafkaFailureKind } from "../kafka/connectionFailure.ts";
 import { type After, afterDelay } from "./after.ts";
 import { backoffDelay } from "./backoff.ts";
 import type { Line, Outbox } from "./outbox.ts";
+import { type LaneConnection, Wire } from "./wire.ts";
 
-/** What is needed of a KafkaConnection. */
-export type LaneConnection = Pick<
-  KafkaConnection,
-  "broker" | "connect" | "destroy" | "onClose" | "open" | "request" | "sessionEndsAt" | "throttledUntil"
->;
+export type { LaneConnection } from "./wire.ts";
 
 export type LaneState =
   | { kind: "closed" }
-  | { kind: "connecting"; connection: LaneConnection }
-  | { kind: "open"; connection: LaneConnection }
-  | { kind: "backing off"; cancel: () => void; why: string };
+  | { kind: "connecting"; wire: Wire }
+  | { kind: "open"; wire: Wire }
+  /** Nothing more is sent on it: it closes when all is answered that is in flight, and another is opened. */
+  | { kind: "draining"; wire: Wire }
+  | { kind: "backing off"; cancel: () => void; why: string; failure: KafkaFailureKind | undefined };
 
 /** Read when they are needed: they may change. */
 export type BackoffSettings = { readonly delivery: Pick<Settings["delivery"], "backoff" | "backoffMax"> };
@@ -25,17 +24,26 @@ export interface LaneParts {
   settings: BackoffSettings;
   random: () => number;
   after?: After;
-  /** There may be something to do: it opened, or its backoff is over. */
+  /** How long an answer may take as a rule, ms. */
+  patience?: () => number;
+  /** The broker took the connection, and has answered on it. */
+  onOpen?: (wire: Wire) => void;
+  /** There may be something to do: it opened, or may be opened. */
   onReady: (lane: Lane) => void;
   onFailure: (lane: Lane, why: string, delay: number) => void;
 }
+
+/** A login is renewed so long before it ends, or twice the patience, ms; but not before half of its time. */
+const LOGIN_MARGIN = 2_000;
+/** Many log in at the same time, after an outage: of a login's time, what each may renew it earlier by. */
+const LOGIN_JITTER = 0.1;
+/** What a timer takes, ms. */
+const LONGEST_DELAY = 2 ** 31 - 1;
 
 export class Lane implements Line {
   /** Partitions whose turn is to come. */
   readonly line: Outbox[] = [];
   state: LaneState = { kind: "closed" };
-  /** Produce requests that wait for their answer. */
-  inFlight = 0;
   readonly #parts: LaneParts;
   #failures = 0;
   #stopped = false;
@@ -49,16 +57,32 @@ export class Lane implements Line {
     const { state } = this;
     switch (state.kind) {
       case "open":
-        if (state.connection.open) return state.connection;
-        this.lost(state.connection, "the connection was closed");
+        if (state.wire.connection.open) return state.wire.connection;
+        this.lost(state.wire.connection, "the connection was closed");
         return undefined;
       case "closed":
         this.#open();
         return undefined;
       case "connecting":
+      case "draining":
       case "backing off":
         return undefined;
     }
+  }
+
+  /** Its connection, whatever the state, with what is in flight on it. */
+  get wire(): Wire | undefined {
+    return "wire" in this.state ? this.state.wire : undefined;
+  }
+
+  /** Produce requests that wait for their answer. */
+  get inFlight(): number {
+    return this.wire?.flights.length ?? 0;
+  }
+
+  /** The request that is to be answered next should have been long ago. */
+  get late(): boolean {
+    return this.wire?.flights[0]?.late ?? false;
   }
 
   get unreachable(): boolean {
@@ -78,16 +102,26 @@ export class Lane implements Line {
   /** An answer came: the broker is well. */
   succeeded(): void {
     this.#failures = 0;
+    this.settle();
+  }
+
+  /** Something is no more in flight. */
+  settle(): void {
+    const { state } = this;
+    if (state.kind === "draining" && state.wire.flights.length === 0) this.#reopen(state.wire);
   }
 
   /** `connection` broke. */
-  lost(connection: LaneConnection, why: string): void {
-    const { state } = this;
-    if (state.kind !== "open" && state.kind !== "connecting") return;
-    if (state.connection !== connection) return;
-    connection.destroy();
+  lost(connection: LaneConnection, why: string, failure?: KafkaFailureKind): void {
+    const { state, wire } = this;
+    if (wire?.connection !== connection) return;
     // Brokers close what was idle for long (connections.max.idle.ms): no failure while nobody needs it.
-    const idle = state.kind === "open" && this.inFlight === 0 && this.line.length === 0;
+    const idle = state.kind === "open" && wire.flights.length === 0 && this.line.length === 0;
+    if (state.kind === "draining") {
+      this.#reopen(wire);
+      return;
+    }
+    wire.end();
     if (this.#stopped || idle) {
       this.state = { kind: "closed" };
       return;
@@ -99,31 +133,90 @@ export class Lane implements Line {
       this.state = { kind: "closed" };
       onReady(this);
     });
-    this.state = { kind: "backing off", cancel, why };
+    this.state = { kind: "backing off", cancel, why, failure };
     onFailure(this, why, delay);
+  }
+
+  /** Ends the connection at once: what is in flight fails. The next one is opened when it is needed. */
+  cut(): void {
+    const { wire } = this;
+    if (wire === undefined) return;
+    this.state = { kind: "closed" };
+    wire.end();
+  }
+
+  /** Gives its connection, with what is in flight on it, for that of the other. */
+  swapWith(other: Lane): void {
+    [this.state, other.state] = [other.state, this.state];
+    for (const lane of [this, other]) if (lane.wire !== undefined) lane.wire.lane = lane;
+  }
+
+  /** Sends nothing more on its connection, waits for what is in flight, and opens another. One that failed is tried at once. */
+  renew(): void {
+    const { state } = this;
+    switch (state.kind) {
+      case "closed":
+      case "draining":
+        return;
+      case "connecting":
+        this.#reopen(state.wire);
+        return;
+      case "open":
+        this.state = { kind: "draining", wire: state.wire };
+        this.settle();
+        return;
+      case "backing off":
+        state.cancel();
+        this.state = { kind: "closed" };
+        this.#parts.onReady(this);
+    }
   }
 
   /** Closes the connection at once. What is in flight fails. */
   stop(): void {
     this.#stopped = true;
-    const { state } = this;
+    const { state, wire } = this;
     if (state.kind === "backing off") state.cancel();
-    if (state.kind === "open" || state.kind === "connecting") state.connection.destroy();
     this.state = { kind: "closed" };
+    wire?.end();
   }
 
   #open(): void {
     if (this.#stopped) return;
     const connection = this.#parts.connect();
-    this.state = { kind: "connecting", connection };
-    connection.onClose = (failure) => this.lost(connection, failure?.message ?? "the broker closed the connection");
+    // It may be another lane's by the time that something becomes of it.
+    const wire = new Wire(connection, this);
+    this.state = { kind: "connecting", wire };
+    connection.onClose = (failure) => {
+      wire.lane.lost(connection, failure?.message ?? "the broker closed the connection", failure?.kind);
+    };
     connection.connect().then(
-      () => {
-        if (this.state.kind !== "connecting" || this.state.connection !== connection) return;
-        this.state = { kind: "open", connection };
-        this.#parts.onReady(this);
-      },
-      (failure: { message: string }) => this.lost(connection, failure.message),
+      () => wire.lane.#opened(wire),
+      (failure: { message: string; kind?: KafkaFailureKind }) =>
+        wire.lane.lost(connection, failure.message, failure.kind),
     );
+  }
+
+  #opened(wire: Wire): void {
+    if (this.state.kind !== "connecting" || this.state.wire !== wire) return;
+    this.state = { kind: "open", wire };
+    this.#watchLogin(wire);
+    this.#parts.onOpen?.(wire);
+    this.#parts.onReady(this);
+  }
+
+  #reopen(wire: Wire): void {
+    this.state = { kind: "closed" };
+    wire.end();
+    this.#parts.onReady(this);
+  }
+
+  #watchLogin(wire: Wire): void {
+    const left = wire.connection.sessionEndsAt - Date.now();
+    if (!Number.isFinite(left)) return;
+    const { after = afterDelay, random, patience = () => 0 } = this.#parts;
+    const margin = Math.min(Math.max(LOGIN_MARGIN, 2 * patience()), left / 2);
+    const delay = Math.max(0, left - margin - left * LOGIN_JITTER * random());
+    wire.cancelExpiry = after(Math.min(delay, LONGEST_DELAY), () => wire.lane.renew());
   }
 }

@@ -20,7 +20,7 @@ export type OutboxState =
   | { kind: "idle" }
   /** Stands in line at a broker's lane. */
   | { kind: "queued"; line: Line }
-  | { kind: "in flight"; batch: Batch; sentAt: number }
+  | { kind: "in flight"; batch: Batch }
   | { kind: "backing off"; cancel: () => void };
 
 /** What the journal's open entry of a partition tells of. */
@@ -67,18 +67,19 @@ export class Outbox {
     this.#after = after;
   }
 
-  /** Is there something to send? */
-  get hasWork(): boolean {
-    return this.resend.length > 0 || this.partition.keyed.due || this.partition.topic.any.due;
+  /** Is there something to send that can go nowhere else? */
+  get hasOwnWork(): boolean {
+    return this.resend.length > 0 || this.partition.keyed.due;
   }
 
-  /** The batch to send now: what was sent before, else the older one of the partition's and the topic's. */
-  next(): Batch | undefined {
+  /** The batch to send now: what was sent before, else the older one of the partition's and, with `any`, the topic's. */
+  next(any: boolean): Batch | undefined {
     const again = this.resend.shift();
     if (again !== undefined) return again;
     const { keyed, topic } = this.partition;
-    if (keyed.due && (!topic.any.due || keyed.oldest <= topic.any.oldest)) return keyed.take();
-    return topic.any.take();
+    const takesAny = any && topic.any.due;
+    if (keyed.due && (!takesAny || keyed.oldest <= topic.any.oldest)) return keyed.take();
+    return takesAny ? topic.any.take() : undefined;
   }
 
   /** Takes up where the journal's entry says that it was; `sentAt`: when the batch was first sent, on the clock of ages. */

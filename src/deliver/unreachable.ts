@@ -15,7 +15,8 @@ export class Unreachable {
     for (const { id, fast, slow } of brokers) {
       const lanes = [fast, slow];
       // One that takes connections and then says nothing is down as well, for as long as an answer is awaited.
-      const answers = ({ state, failing, inFlight }: Lane) => state.kind === "open" && (!failing || inFlight === 0);
+      const answers = ({ state: { kind }, failing, inFlight }: Lane) =>
+        (kind === "open" || kind === "draining") && (!failing || inFlight === 0);
       if (lanes.some(answers)) this.#anyUp = true;
       else if (before.has(id) || lanes.some(({ failing }) => failing)) this.#down.add(id);
     }

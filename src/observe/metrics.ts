@@ -281,7 +281,19 @@ const FAMILIES: Family[] = [
     single((s) => s.memory.batches),
   ),
 
-  gauge("bruce_broker_up", "0 while the broker cannot be reached.", BROKER, perBroker(brokerUp)),
+  gauge("bruce_broker_up", "0 while the broker cannot be reached, or does not let us in.", BROKER, perBroker(brokerUp)),
+  counter(
+    "bruce_broker_throttled_seconds_total",
+    "Time for which the broker wanted no requests, because of a quota.",
+    BROKER,
+    perBroker((b) => b.throttled_ms / 1000),
+  ),
+  gauge(
+    "bruce_broker_slow_replica_sets",
+    "Sets of brokers that take long to copy what this one leads.",
+    BROKER,
+    perBroker((b) => b.slow_replicas.length),
+  ),
   gauge(
     "bruce_broker_in_flight",
     "Produce requests sent and not answered.",

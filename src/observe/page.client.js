@@ -98,7 +98,9 @@
     const list = [];
     if (!status.ledger.balanced) list.push(["bad", "The ledger does not balance. Please report this."]);
     const down = status.brokers.filter((broker) => broker.state === "down");
+    const refused = status.brokers.filter((broker) => broker.state === "refused");
     if (down.length > 0) list.push(["bad", `Not reachable: ${down.map((b) => b.address).join(", ")}`]);
+    if (refused.length > 0) list.push(["bad", `Not let in: ${refused.map((b) => b.address).join(", ")}`]);
     const { buffer } = status;
     if (buffer.mode === "degraded") {
       const why = buffer.reason ?? "no reason given";
@@ -186,10 +188,13 @@
       "brokers",
       status.brokers.map((b) => {
         const wait = b.throttled_until !== null && b.throttled_until > now ? b.throttled_until - now : 0;
-        const state = b.reason === undefined ? b.state : `${b.state}: ${b.reason}`;
+        const parts = [b.reason === undefined ? b.state : `${b.state}: ${b.reason}`];
+        if (wait > 0) parts.push(`throttled for ${duration(wait)}`);
+        const slow = b.slow_replicas.map((ids) => ids.slice(1).join("+") || "itself");
+        if (slow.length > 0) parts.push(`slow copies on ${slow.join(", ")}`);
         return {
-          kind: b.state === "down" ? "trouble" : "",
-          cells: [b.id, b.address, wait > 0 ? `${state}, throttled for ${duration(wait)}` : state, count(b.in_flight)],
+          kind: b.state === "down" || b.state === "refused" ? "trouble" : "",
+          cells: [b.id, b.address, parts.join(", "), count(b.in_flight)],
         };
       }),
       status.metadata.last_updated !== null

@@ -100,8 +100,11 @@ export interface SpoolReport {
   held: readonly HeldLogStatus[];
 }
 
-/** "idle": known, but nothing was to be sent to it; "down": it cannot be reached, and is tried again. */
-export type BrokerState = "idle" | "connecting" | "up" | "down";
+/**
+ * "idle": known, but nothing was to be sent to it; "down": it cannot be reached, and is tried again; "refused": it does not let
+ * us in (TLS, login, versions), and is tried again.
+ */
+export type BrokerState = "idle" | "connecting" | "up" | "down" | "refused";
 
 export interface BrokerStatus {
   /** Kafka's node id. */
@@ -113,7 +116,11 @@ export interface BrokerStatus {
   in_flight: number;
   /** When the broker's throttling ends; null when it does not throttle. */
   throttled_until: number | null;
-  /** Why it is down. */
+  /** Milliseconds for which it throttled since the start. */
+  throttled_ms: number;
+  /** Sets of brokers, this one first, that took long to copy what this one leads; what is for others goes another way. */
+  slow_replicas: number[][];
+  /** Why it is down, or what it refused. */
   reason?: string;
 }
 

@@ -129,7 +129,7 @@ function brokerTable(status: DaemonStatus, c: Colours): string {
     table.push([
       String(broker.id),
       printable(broker.address),
-      broker.state === "down" ? c.red(text) : text,
+      broker.state === "down" || broker.state === "refused" ? c.red(text) : text,
       String(broker.in_flight),
     ]);
   }
@@ -137,9 +137,11 @@ function brokerTable(status: DaemonStatus, c: Colours): string {
 }
 
 function brokerState(broker: BrokerStatus, now: number): string {
-  const { throttled_until: until, state, reason } = broker;
-  const why = reason === undefined ? state : `${state}: ${reason}`;
-  return until !== null && until > now ? `${why}, throttled for ${formatTime(until - now)}` : why;
+  const { throttled_until: until, state, reason, slow_replicas: slow } = broker;
+  const parts = [reason === undefined ? state : `${state}: ${reason}`];
+  if (until !== null && until > now) parts.push(`throttled for ${formatTime(until - now)}`);
+  if (slow.length > 0) parts.push(`slow copies on ${slow.map((ids) => ids.slice(1).join("+") || "itself").join(", ")}`);
+  return parts.join(", ");
 }
 
 /** For pipes: each line a kind, then its fields, separated by tabs; numbers as they are. Ends in a newline. */

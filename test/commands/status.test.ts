@@ -83,7 +83,7 @@ test("a pipe gets lines of tab-separated fields without colours", async () => {
     ["clicks", "live", "1000", "1000", "0", "0", "0", "-"],
   ]);
   expect(lines.filter(([kind]) => kind === "broker").map((fields) => fields.slice(1))).toEqual([
-    ["1", "kafka-1:9092", "up", "2"],
+    ["1", "kafka-1:9092", "up, slow copies on 3", "2"],
     ["2", "kafka-2:9092", "down: connection refused", "0"],
   ]);
 });
