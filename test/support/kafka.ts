@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type KafkaVersion, kafkaJars } from "./kafkaJars.ts";
-import { type KafkaNode, prepareNode } from "./kafkaNode.ts";
+import { type KafkaNode, type NodeChanges, prepareNode } from "./kafkaNode.ts";
 import { freePorts } from "./kafkaPorts.ts";
 import {
   addPartitions,
@@ -46,14 +46,14 @@ export interface Kafka {
   readonly bootstrap: string;
   /** The same of the listener of that name. */
   at(listener: string): string;
-  /** Ids 1, 2 and 3. The addresses stay over a restart. */
+  /** Ids 1, 2 and 3. The addresses stay over a restart, unless another is asked for. */
   readonly brokers: readonly { id: number; host: string; port: number; readonly pid: number | undefined }[];
   /** SIGKILL. Each of these resolves when it is done. */
   kill(id: number): Promise<void>;
   /** An orderly shutdown; the leaders move first where there are other nodes. */
   stop(id: number): Promise<void>;
-  /** Same port, same data. Resolves when the node answers as a member of the cluster. */
-  start(id: number): Promise<void>;
+  /** Same data; same port and properties but for the changes. Resolves when the node answers as a member of the cluster. */
+  start(id: number, changes?: NodeChanges): Promise<void>;
   /** SIGSTOP: the connections stay open, and nothing is answered. */
   pause(id: number): void;
   resume(id: number): void;
@@ -134,7 +134,9 @@ export async function startKafka({
   return {
     version,
     clusterId,
-    bootstrap: nodes.map(({ host, port }) => `${host}:${port}`).join(),
+    get bootstrap() {
+      return nodes.map(({ host, port }) => `${host}:${port}`).join();
+    },
     at(name) {
       const way = ways.findIndex(([each]) => each === name);
       if (way < 0) throw new Error(`Kafka has no listener ${name}`);
@@ -144,7 +146,7 @@ export async function startKafka({
     brokers: nodes,
     kill: (id) => node(id).end("SIGKILL"),
     stop: (id) => node(id).end("SIGTERM"),
-    start: (id) => node(id).start(() => sees(node(id), 1)),
+    start: (id, changes) => node(id).start(() => sees(node(id), 1), changes),
     pause: (id) => node(id).signal("SIGSTOP"),
     resume: (id) => node(id).signal("SIGCONT"),
     async createTopic(name, partitions = 1, replication = 1, config = {}) {

@@ -19,6 +19,14 @@ export interface KafkaNodeOptions {
   java?: readonly string[];
 }
 
+/** What a node may have otherwise after a restart. */
+export interface NodeChanges {
+  /** Of the listener that `port` is about. */
+  port?: number;
+  /** server.properties over those it had. */
+  properties?: Record<string, string>;
+}
+
 export interface KafkaNode {
   readonly id: number;
   readonly host: "127.0.0.1";
@@ -26,7 +34,7 @@ export interface KafkaNode {
   /** Undefined while it does not run. */
   readonly pid: number | undefined;
   /** Starts the process; `isReady` is asked until it says yes. Rejects with the log's end when the process ends before. */
-  start(isReady: () => Promise<boolean>): Promise<void>;
+  start(isReady: () => Promise<boolean>, changes?: NodeChanges): Promise<void>;
   /** Resolves when the process is gone; at once when it does not run. */
   end(signal: "SIGTERM" | "SIGKILL"): Promise<void>;
   signal(signal: "SIGSTOP" | "SIGCONT"): void;
@@ -38,13 +46,16 @@ const stopTimeout = 30_000;
 
 /** Formats the node's directory. The node does not run yet. */
 export async function prepareNode(options: KafkaNodeOptions): Promise<KafkaNode> {
-  const { id, port, directory, jars, clusterId, properties, heap } = options;
+  const { id, directory, jars, clusterId, heap } = options;
+  let { port, properties } = options;
   const log = join(directory, "kafka.log");
   const configuration = join(directory, "server.properties");
   const java = ["-XX:-UsePerfData", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", `${jars}/*`];
   let running: ChildProcess | undefined;
 
-  writeFileSync(configuration, propertiesText({ ...properties, "log.dirs": join(directory, "data") }));
+  const configure = () =>
+    writeFileSync(configuration, propertiesText({ ...properties, "log.dirs": join(directory, "data") }));
+  configure();
   const scram = (options.scram ?? []).flatMap((user) => ["--add-scram", user]);
   const formatting = ["kafka.tools.StorageTool", "format", "-t", clusterId, "-c", configuration, ...scram];
   const format = launch([...java, ...formatting], log);
@@ -62,8 +73,16 @@ export async function prepareNode(options: KafkaNodeOptions): Promise<KafkaNode>
     clearTimeout(patience);
   }
 
-  async function start(isReady: () => Promise<boolean>): Promise<void> {
+  async function start(isReady: () => Promise<boolean>, changes: NodeChanges = {}): Promise<void> {
     if (running !== undefined) throw new Error(`Kafka's node ${id} runs already`);
+    const { port: next = port } = changes;
+    const moved = Object.entries(properties).map(([key, value]) => [
+      key,
+      key.endsWith("listeners") ? value.replaceAll(new RegExp(`:${port}(?=,|$)`, "g"), `:${next}`) : value,
+    ]);
+    properties = { ...Object.fromEntries(moved), ...changes.properties };
+    port = next;
+    configure();
     const child = launch([`-Xmx${heap}`, ...(options.java ?? []), ...java, "kafka.Kafka", configuration], log);
     running = child;
     void exited(child).then(() => {
@@ -83,7 +102,9 @@ export async function prepareNode(options: KafkaNodeOptions): Promise<KafkaNode>
   return {
     id,
     host: "127.0.0.1",
-    port,
+    get port() {
+      return port;
+    },
     get pid() {
       return running?.pid;
     },
