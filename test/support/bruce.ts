@@ -8,8 +8,6 @@ import type { DaemonStatus } from "../../src/observe/status.ts";
 export interface BruceOptions {
   /** "host:port,host:port" of the brokers; left out: those of its configuration file. */
   bootstrap?: string;
-  /** Its configuration file; left out: none is given. */
-  config?: string;
   /** KEY=VALUE as of --set, besides those that put all sockets into the directory. */
   set?: string[];
   /** To start again where another was: its directory, which then is not removed by this one. */
@@ -61,7 +59,6 @@ export async function startBruce(options: BruceOptions): Promise<Bruce> {
   if (options.config !== undefined) writeFileSync(file, options.config);
   const config = options.config === undefined ? [] : ["-c", file];
   const set = settings.flatMap((setting) => ["--set", setting]);
-  const config = options.config === undefined ? [] : ["-c", options.config];
   const command = [...(options.prefix ?? []), BRUCE, "serve", ...config, ...set];
   const env = { ...process.env, HOME: directory, XDG_CONFIG_HOME: directory, ...options.env };
   const child = Bun.spawn(command, {
