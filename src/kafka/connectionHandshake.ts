@@ -135,11 +135,13 @@ function loginRefusal(
   if (apiKey !== SASL_AUTHENTICATE || mechanism !== "oauthbearer" || errorCode !== 0 || reason === "") return undefined;
   const hint =
     "is it of the issuer, for the audience and with the scope that the broker wants, and are both clocks right?";
-  return refused(`${broker} refused the token (${readable(reason)}): ${hint}`);
+  return refused(`${broker} refused the token (${statusIn(reason)}): ${hint}`);
 }
 
-function readable(text: string): string {
-  return text.replace(/[^\x20-\x7e]+/g, " ").slice(0, 200);
+/** `{"status":"invalid_token",…}` */
+function statusIn(reason: string): string {
+  const status = /"status"\s*:\s*"([\w-]{1,40})"/.exec(reason);
+  return status?.[1] ?? "it does not say why";
 }
 
 const NEEDED = "bruce needs Kafka 2.4 or newer";

@@ -69,24 +69,19 @@ export function disallow(...acls: Acl[]): Question<void> {
 
 const ITERATIONS = 4096;
 
-/** AlterUserScramCredentials v0: gives the user that password for SCRAM-SHA-256 and -512. */
+/** AlterUserScramCredentials v0: gives the user that password for SCRAM-SHA-256. */
 export function setScramPassword(user: string, password: string): Question<void> {
+  const salt = randomBytes(16);
+  const salted = pbkdf2Sync(password, salt, ITERATIONS, 32, "sha256");
   return {
     apiKey: 51,
     apiVersion: 0,
     write: (to) => {
       to.noTaggedFields(); // of the header
       to.uvarint(1); // none to delete
-      to.uvarint(3); // two to set
-      for (const [mechanism, hash, size] of [
-        [1, "sha256", 32],
-        [2, "sha512", 64],
-      ] as const) {
-        const salt = randomBytes(16);
-        compactBytes(to, Buffer.from(user)).int8(mechanism).int32(ITERATIONS);
-        compactBytes(to, salt);
-        compactBytes(to, pbkdf2Sync(password, salt, ITERATIONS, size, hash)).noTaggedFields();
-      }
+      to.uvarint(2); // one to set
+      compactBytes(to, Buffer.from(user)).int8(1).int32(ITERATIONS);
+      compactBytes(compactBytes(to, salt), salted).noTaggedFields();
       to.noTaggedFields();
     },
     read: (from) => {
