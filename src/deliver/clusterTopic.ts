@@ -6,6 +6,8 @@ export interface TopicPartition {
   id: number;
   /** Broker id; -1 when the partition has no leader that we know an address of. */
   leader: number;
+  /** Ids of the brokers that have a copy, ascending, with commas between: equal where the copies are on the same brokers. */
+  replicas?: string | undefined;
 }
 
 export type TopicState =
@@ -136,7 +138,10 @@ export function learn(entry: Entry, answer: MetadataTopic | undefined, moment: M
 function exists(entry: Entry, answer: MetadataTopic, moment: Moment): number {
   const { brokerIds } = moment.source;
   const partitions = answer.partitions
-    .map(({ id, leader }) => ({ id, leader: brokerIds.has(leader) ? leader : -1 }))
+    .map(({ id, leader, replicas }) => {
+      const where = replicas?.toSorted((a, b) => a - b).join();
+      return { id, leader: brokerIds.has(leader) ? leader : -1, replicas: where };
+    })
     .sort((a, b) => a.id - b.id);
   if (entry.state.kind !== "known" || !same(entry.state.partitions, partitions)) {
     entry.state = { kind: "known", partitions };
@@ -215,5 +220,9 @@ function absent(entry: Entry, kind: AbsentKind, errorCode: number, { now, random
 }
 
 function same(a: readonly TopicPartition[], b: readonly TopicPartition[]): boolean {
-  return a.length === b.length && a.every(({ id, leader }, at) => b[at]?.id === id && b[at]?.leader === leader);
+  if (a.length !== b.length) return false;
+  return a.every(({ id, leader, replicas }, at) => {
+    const other = b[at];
+    return other?.id === id && other.leader === leader && other.replicas === replicas;
+  });
 }
