@@ -19,17 +19,20 @@ export interface ProducerIdsParts {
   random: () => number;
   after?: After;
   clusterId: () => string;
-  /** Called when `current` has become known. */
+  /** Called when `current` has become known, or may be asked for again. */
   onKnown: () => void;
 }
+
+/** A broker that has not answered for so long is not waited for alone: another is asked as well. Milliseconds. */
+const PATIENCE = 1_000;
 
 export class ProducerIds {
   current: ProducerIdentity | undefined;
   readonly #parts: ProducerIdsParts;
-  #asking = false;
+  #asking: { connection: LaneConnection; at: number } | undefined;
   #failures = 0;
   #retryAt = 0;
-  #cancelRetry = () => {};
+  #cancelCall = () => {};
 
   constructor(parts: ProducerIdsParts) {
     this.#parts = parts;
@@ -40,13 +43,21 @@ export class ProducerIds {
     this.current = undefined;
   }
 
-  /** Asks for an id on `connection`, unless one is known, being asked for, or was refused a moment ago. */
+  /** Asks for an id on `connection`, unless one is known, was asked for a moment ago, or was refused then. */
   ask(connection: LaneConnection, now: number): void {
-    if (this.current !== undefined || this.#asking || now < this.#retryAt) return;
-    this.#asking = true;
+    if (this.current !== undefined || now < this.#retryAt) return;
+    if (this.#asking !== undefined) {
+      if (this.#asking.connection === connection || now - this.#asking.at < PATIENCE) return;
+    }
+    const asking = { connection, at: now };
+    this.#asking = asking;
+    this.#callAfter(PATIENCE);
     connection.request(initProducerIdRequest()).then(
       (response) => {
-        this.#asking = false;
+        // Whoever answers first gives it.
+        if (this.#asking === undefined) return;
+        if (response.errorCode !== 0 && this.#asking !== asking) return;
+        this.#asking = undefined;
         if (response.errorCode !== 0) {
           this.#failed(now, explain(errorOf(response.errorCode)));
           return;
@@ -54,22 +65,31 @@ export class ProducerIds {
         this.#failures = 0;
         const { producerId, producerEpoch } = response;
         this.current = { producerId, producerEpoch, clusterId: this.#parts.clusterId() };
+        this.#cancelCall();
         this.#parts.onKnown();
       },
       (failure: { message: string }) => {
-        this.#asking = false;
+        if (this.#asking !== asking) return;
+        this.#asking = undefined;
         this.#failed(now, failure.message);
       },
     );
   }
 
   #failed(now: number, why: string): void {
-    const { log, settings, random, after = afterDelay, onKnown } = this.#parts;
+    const { log, settings, random } = this.#parts;
     this.#failures++;
     const delay = backoffDelay(this.#failures, settings.delivery.backoff, settings.delivery.backoffMax, random);
     this.#retryAt = now + delay;
     log.warn("no producer id from Kafka yet, asking again", { why, attempt: this.#failures });
-    this.#cancelRetry = after(delay, () => {
+    this.#callAfter(delay);
+  }
+
+  /** Has whoever needs an id ask again. */
+  #callAfter(delay: number): void {
+    const { after = afterDelay, onKnown } = this.#parts;
+    this.#cancelCall();
+    this.#cancelCall = after(delay, () => {
       // A timer may come a little early, and nobody would ask once more.
       this.#retryAt = 0;
       onKnown();
@@ -78,6 +98,6 @@ export class ProducerIds {
 
   /** Leaves no timer behind. */
   stop(): void {
-    this.#cancelRetry();
+    this.#cancelCall();
   }
 }
