@@ -171,7 +171,14 @@ export function startPipeline({
     ...hold,
   });
   if (held !== undefined) held.reasonOf = (name, partition) => topics.get(name)?.whyApart(partition);
-  const watch = watchTopics({ cluster, dispatcher, topic: (name) => topics.get(name), drainWaiting, log });
+  const watch = watchTopics({
+    kafka: settings.kafka,
+    cluster,
+    dispatcher,
+    topic: (name) => topics.get(name),
+    drainWaiting,
+    log,
+  });
   const topic = (name: string) => topics.find(Buffer.from(name, "latin1"), 0, name.length);
   if (held !== undefined) restoreHeld({ held, topic, log });
   if (restored !== undefined && journal !== undefined) {

@@ -1,4 +1,5 @@
 // Makes topics follow what the cluster says of them: live, held or refused, as their settings want it.
+import type { Settings } from "../config/settings.ts";
 import { errorOf } from "../kafka/errors.ts";
 import type { DiscardReason } from "../observe/discards.ts";
 import type { Log } from "../observe/log.ts";
@@ -8,6 +9,8 @@ import type { Cluster, TopicState } from "./cluster.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 
 export interface TopicWatchParts {
+  /** Read when they are needed: they may change. */
+  kafka: Pick<Settings["kafka"], "autoCreateTopics">;
   cluster: Cluster;
   dispatcher: Dispatcher;
   topic: (name: string) => Topic | undefined;
@@ -72,9 +75,7 @@ function follow(topic: Topic, state: TopicState, parts: TopicWatchParts): void {
     case "forbidden": {
       const unknown = state.kind === "missing";
       const policy = unknown ? topic.settings.unknownTopic : topic.settings.unauthorizedTopic;
-      const reason = unknown
-        ? "the topic does not exist: create it, or set kafka.auto_create_topics"
-        : "not allowed to see the topic: grant DESCRIBE and WRITE on it";
+      const reason = whyHeld(state.kind, parts.kafka);
       if (policy === "hold") {
         if (before.kind === "held" && before.reason === reason) return;
         log.warn("a topic is held", { topic: topic.name, why: reason });
@@ -92,6 +93,13 @@ function follow(topic: Topic, state: TopicState, parts: TopicWatchParts): void {
       break;
   }
   drainWaiting(topic);
+}
+
+/** With what to do. */
+function whyHeld(kind: "missing" | "forbidden", { autoCreateTopics }: TopicWatchParts["kafka"]): string {
+  if (kind === "forbidden") return "not allowed to see the topic: grant DESCRIBE and WRITE on it";
+  if (!autoCreateTopics) return "the topic does not exist: create it, or set kafka.auto_create_topics";
+  return "the topic does not exist, and the brokers do not make it: create it, or set auto.create.topics.enable there";
 }
 
 /** Gives up what the topic has, and what will come. */
