@@ -205,12 +205,7 @@ test.each([
   });
   expect(account.verdict()).toEqual(exactlyOnce);
   // Nobody noticed: connections were replaced before their time was over, not after Kafka had closed them.
-  const warnings = bruce
-    .log()
-    .split("\n")
-    .filter((line) => /"level":"?(warn|error)/.test(line) && !line.includes("without kafka.tls"));
-  expect(warnings).toEqual([]);
-  expect(bruce.log()).not.toContain("closed the connection");
+  expect(bruce.log()).not.toMatch(/closed the connection|a broker cannot be reached|metadata cannot be had/);
   if (mechanism === "oauthbearer") expect(issuer.tokens.length - before).toBeGreaterThanOrEqual(2);
   issuer.lifetime = 600;
   expect(await bruce.stop()).toBe(0);
