@@ -22,6 +22,8 @@ export interface ClusterParts {
   now: () => number;
   /** In [0, 1). */
   random: () => number;
+  /** The same, for waiting only: a simulation may want none. Default: `random`. */
+  jitter?: () => number;
   after?: After;
   /** Between failing brokers, and between refreshes. */
   delivery?: Pick<Settings["delivery"], "backoff" | "backoffMax">;
@@ -74,8 +76,14 @@ export class Cluster {
   #timer: { at: number; cancel: () => void } | undefined;
 
   constructor(parts: ClusterParts) {
-    this.#parts = { after: afterDelay, delivery: { backoff: 100, backoffMax: 5_000 }, topicsSeen: [], ...parts };
-    this.#topics = new ClusterTopics(parts);
+    this.#parts = {
+      after: afterDelay,
+      delivery: { backoff: 100, backoffMax: 5_000 },
+      topicsSeen: [],
+      jitter: parts.random,
+      ...parts,
+    };
+    this.#topics = new ClusterTopics({ ...parts, random: this.#parts.jitter });
     this.#link = new ClusterLink(parts.kafka.brokers, this.#parts);
     this.#refreshAt = this.#notBefore = parts.now();
   }
@@ -142,7 +150,7 @@ export class Cluster {
    * make one request. What is wrong here is often wrong for every host there is, at this very instant: so by chance a bit later.
    */
   refresh(why: string): void {
-    const { now, random, delivery, log } = this.#parts;
+    const { now, jitter, delivery, log } = this.#parts;
     const time = now();
     const trouble = this.#trouble;
     if (time - trouble.last > CALM) trouble.fruitless = 0;
@@ -151,8 +159,8 @@ export class Cluster {
     if (this.#urgent) return;
     const inTheLongRun = Math.min((time - trouble.since) * SHARE_OF_TROUBLE, REFRESH_APART_IN_THE_LONG_RUN);
     const most = Math.max(delivery.backoff, REFRESH_APART, inTheLongRun);
-    const pause = backoffDelay(trouble.fruitless + 1, delivery.backoff, most, random);
-    const at = Math.max(time + GATHER + delivery.backoff * random(), this.#lastAsked + pause);
+    const pause = backoffDelay(trouble.fruitless + 1, delivery.backoff, most, jitter);
+    const at = Math.max(time + GATHER + delivery.backoff * jitter(), this.#lastAsked + pause);
     if (at >= this.#refreshAt) return;
     log.debug("metadata is to be refreshed", { why });
     this.#urgent = true;
@@ -202,14 +210,14 @@ export class Cluster {
 
   /** One request, if one is due, and what follows from it. Never rejects. */
   async #ask(): Promise<void> {
-    const { now, random, kafka } = this.#parts;
+    const { now, jitter, kafka } = this.#parts;
     const time = now();
     const full = this.#refreshAt <= time;
     const urgent = full && this.#urgent;
     if (full) {
       this.#urgent = false;
       this.#topics.refresh(time);
-      this.#refreshAt = time + kafka.metadataRefresh * (0.9 + 0.2 * random());
+      this.#refreshAt = time + kafka.metadataRefresh * (0.9 + 0.2 * jitter());
     }
     const ask = this.#topics.take(time, TOPICS_AT_ONCE, this.#link.brokers.size);
     const { fruitless } = this.#trouble;
@@ -279,10 +287,10 @@ export class Cluster {
   }
 
   #failed({ names }: Ask, error: Error, full: boolean): void {
-    const { now, log, delivery, random } = this.#parts;
+    const { now, log, delivery, jitter } = this.#parts;
     this.failures++;
     this.#failuresInARow++;
-    const delay = backoffDelay(this.#failuresInARow, delivery.backoff, delivery.backoffMax, random);
+    const delay = backoffDelay(this.#failuresInARow, delivery.backoff, delivery.backoffMax, jitter);
     const fields = { address: this.address, why: error.message, in_ms: Math.round(delay) };
     // Once per failure of the whole cluster, not per attempt: that of a broker in use is warned of where it matters. Where
     // nothing is in use yet, one that no waiting mends is told of too: brokers may have been down before.
