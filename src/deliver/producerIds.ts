@@ -30,6 +30,8 @@ export class ProducerIds {
   current: ProducerIdentity | undefined;
   readonly #parts: ProducerIdsParts;
   #asking: { connection: LaneConnection; at: number } | undefined;
+  /** Who refused last. Another one is asked before, if there is one that needs an id. */
+  #refusedBy: LaneConnection | undefined;
   #failures = 0;
   #retryAt = 0;
   #cancelCall = () => {};
@@ -49,6 +51,11 @@ export class ProducerIds {
     if (this.#asking !== undefined) {
       if (this.#asking.connection === connection || now - this.#asking.at < PATIENCE) return;
     }
+    if (connection === this.#refusedBy) {
+      this.#refusedBy = undefined;
+      queueMicrotask(() => this.ask(connection, now));
+      return;
+    }
     const asking = { connection, at: now };
     this.#asking = asking;
     this.#callAfter(PATIENCE);
@@ -59,6 +66,7 @@ export class ProducerIds {
         if (response.errorCode !== 0 && this.#asking !== asking) return;
         this.#asking = undefined;
         if (response.errorCode !== 0) {
+          this.#refusedBy = connection;
           this.#failed(now, explain(errorOf(response.errorCode)));
           return;
         }
