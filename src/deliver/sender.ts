@@ -171,7 +171,7 @@ export class Sender {
     });
     const sets = new Set(parcels.map(({ outbox }) => broker.setOf(outbox.partition)));
     const flight = wire.begin(parcels, sets, now());
-    if (acks !== 0) broker.stalls.sent();
+    if (acks !== 0) broker.stalls.sent(flight);
     wire.connection.request(request).then(
       (response) => this.#answered(broker, flight, acks === 0 ? undefined : response),
       (failure: { message: string; kind?: string }) => this.#failed(broker, flight, failure),

@@ -43,8 +43,10 @@ const SURE_AFTER = 30;
 const LOOK_AGAIN = 100;
 /** The leader moves when the cluster has noticed: it is asked at once, then after these ms, doubling. */
 const ASK_APART = 1_000;
-/** What is cut loose is sent again, which costs the broker: so at most once in so many ms, and less when it was of no use. */
-const CUT_APART = 10_000;
+/** What is cut loose is sent again, which costs the broker: so at most once in so many ms. */
+const CUT_APART = 2_000;
+/** And less often when it was of no use, doubling. */
+const CUT_APART_IN_VAIN = 10_000;
 const CUT_APART_AT_MOST = 300_000;
 /** What is tried should be answered at once, so it gets less time than the others. */
 const TRIAL_SHARE = 1 / 2;
@@ -52,7 +54,9 @@ const TRIAL_SHARE = 1 / 2;
 export class StallWatch {
   readonly #broker: Broker;
   readonly #parts: Required<StallWatchParts>;
-  #cancelLook: (() => void) | undefined;
+  #cancelLook = () => {};
+  /** When it looks next; Infinity: there is nothing to look at. */
+  #lookAt = Number.POSITIVE_INFINITY;
   #stopped = false;
   #trial: Trial | undefined;
   #lastCut = Number.NEGATIVE_INFINITY;
@@ -68,8 +72,11 @@ export class StallWatch {
   }
 
   /** A request was sent. */
-  sent(): void {
-    if (this.#cancelLook === undefined && !this.#stopped) this.#lookAfter(this.#broker.answerTime.patience);
+  sent(flight: Flight): void {
+    const at = flight.sentAt + this.#patience(flight);
+    if (this.#stopped || at >= this.#lookAt) return;
+    this.#cancelLook();
+    this.#lookAfter(at - flight.sentAt);
   }
 
   /** The broker said something on one of its connections. */
@@ -113,7 +120,7 @@ export class StallWatch {
 
   stop(): void {
     this.#stopped = true;
-    this.#cancelLook?.();
+    this.#cancelLook();
   }
 
   #rank(set: ReplicaSet): number {
@@ -122,7 +129,8 @@ export class StallWatch {
         return 0;
       case "suspect": {
         const silent = set.followers.filter((id) => this.#parts.keepsWaiting(id)).length;
-        return 1 + (this.#trial?.suspicion(set) ?? 0) * 100 + silent;
+        // One that has no followers waits for nobody.
+        return 1 + (this.#trial?.suspicion(set) ?? 0) * 100 + silent * 10 + Math.min(1, set.followers.length);
       }
       case "stuck":
         return 1e6;
@@ -130,12 +138,13 @@ export class StallWatch {
   }
 
   #lookAfter(delay: number): void {
+    this.#lookAt = this.#parts.now() + delay;
     this.#cancelLook = this.#parts.after(delay, () => this.#look());
   }
 
   #look(): void {
-    this.#cancelLook?.();
-    this.#cancelLook = undefined;
+    this.#cancelLook();
+    this.#lookAt = Number.POSITIVE_INFINITY;
     if (this.#stopped) return;
     const { fast, slow, lanes } = this.#broker;
     const now = this.#parts.now();
@@ -155,8 +164,9 @@ export class StallWatch {
 
   #patience({ sets }: Flight): number {
     const { patience } = this.#broker.answerTime;
-    const tried = [...sets].every((set) => this.#trial?.has(set));
-    return tried ? patience * TRIAL_SHARE : patience;
+    if (this.#trial === undefined) return patience;
+    for (const set of sets) if (!this.#trial.has(set)) return patience;
+    return patience * TRIAL_SHARE;
   }
 
   #isLate({ wire }: Lane, now: number): boolean {
@@ -247,8 +257,8 @@ export class StallWatch {
   }
 
   #nextCutApart(): number {
-    const useless = this.#trial !== undefined && !this.#trial.useful;
-    return useless ? Math.min(this.#cutApart * 2, CUT_APART_AT_MOST) : CUT_APART;
+    if (this.#trial === undefined || this.#trial.useful) return CUT_APART;
+    return Math.min(Math.max(CUT_APART_IN_VAIN, this.#cutApart * 2), CUT_APART_AT_MOST);
   }
 
   /** All that is on the wire is to be tried, but for what makes up its oldest request by itself: that has been. */
