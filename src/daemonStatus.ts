@@ -13,6 +13,7 @@ import type {
   SpoolReport,
   TopicStatus,
 } from "./observe/status.ts";
+import type { Dispatcher } from "./deliver/dispatcher.ts";
 import type { Pipeline } from "./pipeline.ts";
 import type { Topic } from "./route/topic.ts";
 import type { QueueReader } from "./spool/queue.ts";
@@ -101,7 +102,7 @@ function topicStatus(
   { topics, dispatcher, now }: Pipeline,
 ): Omit<TopicStatus, "unread"> {
   const topic = topics.get(name);
-  const reason = (topic === undefined ? undefined : whyHeld(topic)) ?? whyHeldOnDisk(logs);
+  const reason = (topic === undefined ? undefined : whyHeld(topic, dispatcher)) ?? whyHeldOnDisk(logs);
   const inBatches = topic === undefined ? Number.NEGATIVE_INFINITY : now() - dispatcher.oldest(topic);
   const apart = topic === undefined ? [] : [...topic.allWaiting()].map(({ oldestAt }) => Date.now() - oldestAt);
   return {
@@ -131,7 +132,7 @@ function whyHeldOnDisk(logs: readonly HeldLogStatus[]): string | undefined {
   return undefined;
 }
 
-function whyHeld(topic: Topic): string | undefined {
+function whyHeld(topic: Topic, dispatcher: Dispatcher): string | undefined {
   const { standing } = topic;
   switch (standing.kind) {
     case "held":
@@ -141,6 +142,8 @@ function whyHeld(topic: Topic): string | undefined {
     case "refused":
       return undefined;
     case "live":
-      return topic.parked ?? (topic.leaderless ? "no partition of it has a leader" : undefined);
+      if (topic.parked !== undefined) return topic.parked;
+      if (topic.leaderless) return "no partition of it has a leader";
+      return Number.isFinite(dispatcher.oldest(topic)) ? dispatcher.noProducerId : undefined;
   }
 }

@@ -221,6 +221,11 @@ export class Dispatcher implements DueListener {
     return this.#brokers.values();
   }
 
+  /** Why nothing can be sent at all: brokers give us no producer id, and somebody has to see to it. */
+  get noProducerId(): string | undefined {
+    return this.#producerIds.current === undefined ? this.#producerIds.refusal : undefined;
+  }
+
   /** Whether a batch of the partition is in flight, or one was taken and is to be sent again. */
   sends(partition: Partition): "now" | "later" | "nothing" {
     const outbox = this.#outboxes.get(partition);

@@ -28,6 +28,8 @@ const PATIENCE = 1_000;
 
 export class ProducerIds {
   current: ProducerIdentity | undefined;
+  /** Why brokers give none, as long as somebody has to see to it: no waiting mends that. */
+  refusal: string | undefined;
   readonly #parts: ProducerIdsParts;
   #asking: { connection: LaneConnection; at: number } | undefined;
   /** Who refused last. Another one is asked before, if there is one that needs an id. */
@@ -67,10 +69,13 @@ export class ProducerIds {
         this.#asking = undefined;
         if (response.errorCode !== 0) {
           this.#refusedBy = connection;
-          this.#failed(now, explain(errorOf(response.errorCode)));
+          const error = errorOf(response.errorCode);
+          this.refusal = error.action === "hold" ? explain(error) : undefined;
+          this.#failed(now, explain(error));
           return;
         }
         this.#failures = 0;
+        this.refusal = undefined;
         const { producerId, producerEpoch } = response;
         this.current = { producerId, producerEpoch, clusterId: this.#parts.clusterId() };
         this.#cancelCall();
