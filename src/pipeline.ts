@@ -221,6 +221,7 @@ export function startPipeline({
       const why = whyReconnect(changed);
       if (why !== undefined) {
         cluster.renewConnection(why);
+        dispatcher.renewConnections(why);
       } else if (changed("kafka.metadata_refresh", "kafka.auto_create_topics")) cluster.refresh("settings changed");
     },
     topicSettingsChanged,
