@@ -1,6 +1,7 @@
 // The status of a running daemon, put together from what its rooms count.
 import { brokerStatus } from "./brokerStatus.ts";
 import type { Settings } from "./config/settings.ts";
+import type { Dispatcher } from "./deliver/dispatcher.ts";
 import { type Account, heldIn, openAccount } from "./observe/ledger.ts";
 import { memoryFull, memoryOnly } from "./observe/memoryOnly.ts";
 import type {
@@ -13,7 +14,6 @@ import type {
   SpoolReport,
   TopicStatus,
 } from "./observe/status.ts";
-import type { Dispatcher } from "./deliver/dispatcher.ts";
 import type { Pipeline } from "./pipeline.ts";
 import type { Topic } from "./route/topic.ts";
 import type { QueueReader } from "./spool/queue.ts";
