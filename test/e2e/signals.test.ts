@@ -150,10 +150,11 @@ test("SIGUSR1 opens the log file anew, after it was moved away", async () => {
   expect(numbers()).toEqual(upTo(30));
 });
 
-test("SIGHUP says that the configuration is not read again, and changes nothing", async () => {
+test("SIGHUP without a configuration file: says that nothing changed, and nothing does", async () => {
   const to = await serve();
   process.kill(to.pid, "SIGHUP");
-  await to.untilLogged("the configuration is not read again while bruce runs");
+  await to.untilLogged("configuration read again");
+  expect(logged(to.log(), "configuration read again")).toMatchObject({ level: "info", changed: "nothing" });
   await feed(to, 10);
   expect(await to.stop()).toBe(0);
   expect(numbers()).toEqual(upTo(30));
