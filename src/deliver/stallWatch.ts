@@ -43,10 +43,8 @@ const SURE_AFTER = 30;
 const LOOK_AGAIN = 100;
 /** The leader moves when the cluster has noticed: it is asked at once, then after these ms, doubling. */
 const ASK_APART = 1_000;
-/** What is cut loose is sent again, which costs the broker: so at most once in so many ms. */
+/** What is cut loose is sent again, which costs the broker: so at most once in so many ms, doubling while it is of no use. */
 const CUT_APART = 2_000;
-/** And less often when it was of no use, doubling. */
-const CUT_APART_IN_VAIN = 10_000;
 const CUT_APART_AT_MOST = 300_000;
 /** What is tried should be answered at once, so it gets less time than the others. */
 const TRIAL_SHARE = 1 / 2;
@@ -258,7 +256,7 @@ export class StallWatch {
 
   #nextCutApart(): number {
     if (this.#trial === undefined || this.#trial.useful) return CUT_APART;
-    return Math.min(Math.max(CUT_APART_IN_VAIN, this.#cutApart * 2), CUT_APART_AT_MOST);
+    return Math.min(this.#cutApart * 2, CUT_APART_AT_MOST);
   }
 
   /** All that is on the wire is to be tried, but for what makes up its oldest request by itself: that has been. */
