@@ -216,7 +216,7 @@ export function startPipeline({
     },
     settingsChanged(changed) {
       topics.limit = ledger.maxTopics = settings.buffer.maxTopics;
-      topicSettingsChanged();
+      if (changed("topics", "batch", "compression", "delivery")) topicSettingsChanged();
       if (changed("kafka.brokers")) cluster.setBootstrap(kafka.brokers);
       const why = whyReconnect(changed);
       if (why !== undefined) {

@@ -45,7 +45,8 @@ export const COMMANDS: CommandSpec[] = [
     about: "take messages and deliver them to Kafka",
     details:
       "Takes messages on local sockets and delivers them to Kafka until it is told to stop. On SIGTERM or\n" +
-      "SIGINT it closes the sockets, delivers what it has, and ends; on a second one it ends at once.",
+      "SIGINT it closes the sockets, delivers what it has, and ends; on a second one it ends at once. On SIGHUP\n" +
+      "it reads the configuration again, and says what changed; on SIGUSR1 it opens its log file anew.",
     options: [
       config,
       set,

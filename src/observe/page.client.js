@@ -110,6 +110,10 @@
     const held = status.topics.filter((topic) => topic.state === "held").length;
     if (held > 0)
       list.push(["warning", `${held === 1 ? "One topic" : `${count(held)} topics`} cannot be delivered now.`]);
+    const { error, restart_needed: waiting } = status.config;
+    if (error !== null)
+      list.push(["bad", `The configuration was read again and is not good; the old one holds: ${error}`]);
+    if (waiting.length > 0) list.push(["warning", `A restart is needed for ${waiting.join(", ")}.`]);
     if (status.acks === 0) list.push(["warning", "acks = 0: delivered means written to the broker's socket, no more."]);
     return list;
   }
