@@ -72,10 +72,15 @@ export function markdownReference(): string {
 
 const [TABLE_BEGINS, TABLE_ENDS] = ["<!-- Made by `npm run docs`: -->", "<!-- : until here -->"];
 
+/** A document with the part of it that is made. */
+export function withMadePart(text: string, made: string): string {
+  const [before, rest = ""] = text.split(TABLE_BEGINS);
+  return `${before}${TABLE_BEGINS}\n\n${made}\n\n${TABLE_ENDS}${rest.split(TABLE_ENDS)[1]}`;
+}
+
 /** docs/reload.md with the table of what a reload leaves as it is. */
 export function withRestartTable(text: string): string {
-  const [before, rest = ""] = text.split(TABLE_BEGINS);
-  return `${before}${TABLE_BEGINS}\n\n${restartTable()}\n\n${TABLE_ENDS}${rest.split(TABLE_ENDS)[1]}`;
+  return withMadePart(text, restartTable());
 }
 
 function restartTable(): string {
