@@ -95,6 +95,12 @@ export class Answers {
         if (this.#changeContent(outbox)) settlement.maybeTwice(topic, batch);
         if (outcome.because === "fault") this.#putBack(outbox, splitBatch(batch, rebuilding));
         else {
+          if (topic.limit.known === undefined)
+            log.info(
+              "Kafka takes only smaller batches of a topic: from now on they are made so",
+              { ...about, refused_bytes: batch.bytes.length },
+              `limit ${topic.name}`,
+            );
           topic.limit.refuse(batch);
           this.#putBack(outbox, cutBatch(batch, topic.limit.most, rebuilding));
         }
