@@ -3,6 +3,9 @@ import { ACTS } from "./acts.ts";
 import { DEFAULTS, Fleet, type FleetOptions } from "./fleet.ts";
 import { type Counted, quantile } from "./meter.ts";
 
+// Millions of connections fail: nobody looks where.
+Error.stackTraceLimit = 0;
+
 const options: FleetOptions = { ...DEFAULTS };
 let only: string | undefined;
 for (const arg of process.argv.slice(2)) {

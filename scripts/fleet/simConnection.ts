@@ -26,6 +26,7 @@ export class SimConnection implements LaneConnection {
   onClose: ((failure: KafkaFailure) => void) | undefined;
   readonly #network: SimNetwork;
   readonly #to: SimBroker;
+  #patience = CONNECT_TIMEOUT;
   #state: "new" | "connecting" | "open" | "closed" = "new";
   #fail: ((failure: KafkaFailure) => void) | undefined;
   #opened: (() => void) | undefined;
@@ -45,7 +46,8 @@ export class SimConnection implements LaneConnection {
     return true;
   }
 
-  connect(): Promise<void> {
+  connect(tcpWithin = Number.POSITIVE_INFINITY): Promise<void> {
+    this.#patience = Math.min(tcpWithin, CONNECT_TIMEOUT);
     this.#state = "connecting";
     return new Promise((resolve, reject) => {
       this.#fail = reject;
@@ -72,8 +74,8 @@ export class SimConnection implements LaneConnection {
     if (cut || wait / pause >= backlog) {
       if (!cut) meter.count(to.id, "overflows");
       const again = SENT_AT[times + 1];
-      if (again !== undefined) clock.after(again - since, () => this.#arrive(times + 1));
-      else clock.after(CONNECT_TIMEOUT - since, () => this.#end("connect", "it took too long"));
+      if (again !== undefined && again < this.#patience) clock.after(again - since, () => this.#arrive(times + 1));
+      else clock.after(this.#patience - since, () => this.#end("connect", "it took too long"));
       return;
     }
     to.acceptsAt = clock.now() + wait + pause;
@@ -82,7 +84,10 @@ export class SimConnection implements LaneConnection {
 
   #accepted(after: number): void {
     if (this.#state !== "connecting") return;
-    if (!this.#to.up) return this.#end("connect", "it went away");
+    if (!this.#to.up) {
+      this.#end("connect", "it went away");
+      return;
+    }
     if (this.#network.cut) {
       this.#network.cluster.options.clock.after(CONNECT_TIMEOUT - after, () =>
         this.#end("connect", "it took too long"),

@@ -1,5 +1,5 @@
 // A host of the fleet: bruce's own Cluster and Lanes, and in place of its messages a few partitions that want to send.
-import { backoffDelay } from "../../src/deliver/backoff.ts";
+import { backoffDelay, connectSpread } from "../../src/deliver/backoff.ts";
 import { Cluster } from "../../src/deliver/cluster.ts";
 import { Lane, type LaneConnection } from "../../src/deliver/lane.ts";
 import type { Outbox } from "../../src/deliver/outbox.ts";
@@ -64,6 +64,7 @@ export class SimHost {
       ...{ now: clock.now, after: clock.after, random, jitter },
     });
     this.cluster.onChange = () => this.#follow();
+    this.cluster.stillWrong = () => [...this.#lanes.values()].some((lane) => lane.failing && lane.line.length > 0);
   }
 
   get whole(): boolean {
@@ -107,6 +108,7 @@ export class SimHost {
         settings: SETTINGS,
         random: jitter,
         after: network.cluster.options.clock.after,
+        spread: () => connectSpread(this.cluster.brokers().length),
         onReady: (ready) => this.#pump(ready),
         onFailure: (_, why) => this.cluster.refresh(why),
       });

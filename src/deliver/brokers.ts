@@ -1,11 +1,13 @@
 // The brokers that batches go to, each made when a partition that it leads has something to send.
+import { connectSpread } from "./backoff.ts";
 import { Broker, type BrokerParts } from "./broker.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Lane, LaneConnection } from "./lane.ts";
 import type { Outbox } from "./outbox.ts";
 
-export interface BrokersParts extends Omit<BrokerParts, "connect" | "onReady" | "onFailure" | "keepsWaiting"> {
-  cluster: Pick<Cluster, "broker">;
+export interface BrokersParts
+  extends Omit<BrokerParts, "connect" | "spread" | "onReady" | "onFailure" | "keepsWaiting"> {
+  cluster: Pick<Cluster, "broker" | "brokers">;
   connect: (host: string, port: number) => LaneConnection;
   /** A lane opened, or may be opened. */
   onReady: (broker: Broker, lane: Lane) => void;
@@ -32,12 +34,19 @@ export class Brokers {
     const broker: Broker = new Broker(id, host, port, {
       ...rest,
       connect: () => connect(host, port),
+      spread: () => connectSpread(this.#parts.cluster.brokers().length),
       keepsWaiting: (other) => this.#byId.get(other)?.lanes.some(isSilent) ?? false,
       onReady: (lane) => onReady(broker, lane),
       onFailure: (lane, why, delay) => onFailure(broker, lane, why, delay),
     });
     this.#byId.set(id, broker);
     return broker;
+  }
+
+  /** Whether partitions stand in line for one that cannot be reached: should others lead them by now? */
+  get anyWaitedFor(): boolean {
+    for (const { lanes } of this.#byId.values()) if (lanes.some(isWaitedFor)) return true;
+    return false;
   }
 
   /** Drops those that have gone or moved to another address; returns the partitions that stood in line for them. */
@@ -59,6 +68,10 @@ export class Brokers {
   stop(): void {
     for (const broker of this.#byId.values()) broker.stop();
   }
+}
+
+function isWaitedFor({ failing, line }: Lane): boolean {
+  return failing && line.length > 0;
 }
 
 function isSilent({ late, failing, state }: Lane): boolean {

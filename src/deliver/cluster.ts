@@ -50,6 +50,8 @@ const PATIENCE = 10_000;
 export class Cluster {
   /** Called after each answer with the topics of which it said something new; brokers may have changed as well. */
   onChange: ((changedTopics: Set<string>) => void) | undefined;
+  /** Whether what a refresh was wanted for is still so: then all is asked for again without being told. */
+  stillWrong: (() => boolean) | undefined;
   /** When the last answer came, and when one last said anything new; ms since the epoch. */
   lastUpdated: number | undefined;
   lastModified: number | undefined;
@@ -223,6 +225,7 @@ export class Cluster {
     const { fruitless } = this.#trouble;
     if (urgent && fruitless > 0 && fruitless % FRUITLESS_AT_ONE === 0) ask.confirm ??= { notFrom: this.#link.brokerId };
     if (!full && ask.names.length === 0) return this.#arm();
+    if (!urgent) this.#link.leaveBootstrap();
     this.#state = "asking";
     this.#lastAsked = time;
     let changed: Set<string> | undefined;
@@ -274,7 +277,10 @@ export class Cluster {
     const news = modified || changed.size > 0;
     if (news) this.lastModified = this.lastUpdated;
     if (news) this.#trouble.fruitless = 0;
-    else if (urgent) this.#trouble.fruitless++;
+    else if (urgent) {
+      this.#trouble.fruitless++;
+      if (this.stillWrong?.()) this.refresh("it is still so");
+    }
     const fields = { address: this.address, cluster_id: clusterId, brokers: response.brokers.length };
     if (another) {
       log.warn("another cluster answers than before: is kafka.brokers right?", { ...fields, before: this.clusterId });

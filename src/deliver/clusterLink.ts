@@ -1,6 +1,7 @@
 // The connection that metadata is asked on: one of its own, to any broker, moving on to another when it fails.
 import type { KafkaConnection } from "../kafka/connection.ts";
-import { renewAfter } from "./backoff.ts";
+import type { After } from "./after.ts";
+import { renewAfter, tcpPatience } from "./backoff.ts";
 
 export interface BrokerAddress {
   host: string;
@@ -20,6 +21,8 @@ export type Connection = Pick<
 interface Link {
   address: BrokerAddress;
   connection: Connection;
+  /** Since when, on the clock of `now`, if it was chosen when no broker but those of the bootstrap list was known. */
+  bootstrapSince: number | undefined;
   /** When another is to take its place, on the clock of `now`: its login ends soon, or it is not wanted any more. */
   renewAt: number;
 }
@@ -30,8 +33,7 @@ export interface ClusterLinkParts {
   now: () => number;
   /** In [0, 1). */
   random: () => number;
-  /** Calls back after so many ms; returns what calls it off. */
-  after: (delay: number, callback: () => void) => () => void;
+  after: After;
 }
 
 /** Whom not to ask, if anybody else can be asked; undefined: one that has no id. */
@@ -44,8 +46,10 @@ export interface Another {
  * what is at their old addresses say nothing, each of them costs a connect timeout.
  */
 const NAMED_IN_A_ROW = 3;
-/** One that hangs is left for another after these ms; longer with each failure, for all may be slow. */
+/** One that takes the connection and says nothing is left for another after these ms; longer with each failure: all may be slow. */
 const CONNECT_PATIENCE = 3_000;
+/** A connection to a broker of the bootstrap list is used at least so long. ms */
+const BOOTSTRAP_FOR = 10_000;
 
 export class ClusterLink {
   readonly #parts: ClusterLinkParts;
@@ -93,7 +97,8 @@ export class ClusterLink {
     this.close();
     const address = this.#choose(another);
     const connection = this.#parts.connect(address.host, address.port);
-    const opened = { address, connection, renewAt: Number.POSITIVE_INFINITY };
+    const bootstrapSince = this.#brokers.size === 0 ? this.#parts.now() : undefined;
+    const opened = { address, connection, bootstrapSince, renewAt: Number.POSITIVE_INFINITY };
     this.#link = opened;
     await this.#connect(connection);
     const lifetime = connection.sessionEndsAt - Date.now();
@@ -119,6 +124,13 @@ export class ClusterLink {
     if (this.#link !== undefined) this.#link.renewAt = Number.NEGATIVE_INFINITY;
   }
 
+  /** Where there are many brokers, the few of the bootstrap list are not to be asked by all hosts for ever. */
+  leaveBootstrap(): void {
+    const since = this.#link?.bootstrapSince;
+    if (since === undefined || this.#brokers.size <= this.#bootstrap.length) return;
+    if (this.#parts.now() - since >= BOOTSTRAP_FOR) this.renew();
+  }
+
   /** The next open() asks the bootstrap list again: this one, from now on. */
   startOver(bootstrap = this.#bootstrap): void {
     this.#bootstrap = bootstrap;
@@ -142,7 +154,7 @@ export class ClusterLink {
     };
     const cancel = Number.isFinite(patience) ? this.#parts.after(patience, giveUp) : undefined;
     try {
-      await connection.connect();
+      await connection.connect(tcpPatience(this.#tried.size));
     } catch (error) {
       throw late ? new Error(`connecting to ${connection.broker} took over ${patience} ms: is it well?`) : error;
     } finally {

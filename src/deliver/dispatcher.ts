@@ -92,6 +92,7 @@ export class Dispatcher implements DueListener {
         this.#wakeStranded();
       },
     });
+    cluster.stillWrong = () => this.#brokers.anyWaitedFor;
     this.#answers = new Answers({
       ...parts,
       journal: this.#journal,

@@ -2,7 +2,7 @@
 import type { Settings } from "../config/settings.ts";
 import type { KafkaFailureKind } from "../kafka/connectionFailure.ts";
 import { type After, afterDelay } from "./after.ts";
-import { backoffDelay } from "./backoff.ts";
+import { backoffDelay, tcpPatience } from "./backoff.ts";
 import type { Line, Outbox } from "./outbox.ts";
 import { type LaneConnection, Wire } from "./wire.ts";
 
@@ -24,6 +24,8 @@ export interface LaneParts {
   settings: BackoffSettings;
   random: () => number;
   after?: After;
+  /** How long at most to wait, by chance, before a connection is opened that none was lost for, ms. Default: 0. */
+  spread?: () => number;
   /** How long an answer may take as a rule, ms. */
   patience?: () => number;
   /** The broker took the connection, and has answered on it. */
@@ -33,6 +35,12 @@ export interface LaneParts {
   onFailure: (lane: Lane, why: string, delay: number) => void;
 }
 
+/**
+ * When a connection breaks that was in use, it is often so for every client of the broker: the first try comes within so many
+ * times the backoff, by chance. (With 10,000 hosts and within 1 time, the brokers took 38 s to have them all back; see
+ * docs/fleet.md.)
+ */
+const FIRST_TRY = 10;
 /** A login is renewed so long before it ends, or twice the patience, ms; but not before half of its time. */
 const LOGIN_MARGIN = 2_000;
 /** Many log in at the same time, after an outage: of a login's time, what each may renew it earlier by. */
@@ -46,6 +54,8 @@ export class Lane implements Line {
   state: LaneState = { kind: "closed" };
   readonly #parts: LaneParts;
   #failures = 0;
+  /** The next connection has waited its part already. */
+  #spread = false;
   #stopped = false;
 
   constructor(parts: LaneParts) {
@@ -128,8 +138,13 @@ export class Lane implements Line {
     }
     this.#failures++;
     const { settings, random, after = afterDelay, onReady, onFailure } = this.#parts;
-    const delay = backoffDelay(this.#failures, settings.delivery.backoff, settings.delivery.backoffMax, random);
+    const { backoff, backoffMax } = settings.delivery;
+    const first = this.#failures === 1 && state.kind === "open";
+    const delay = first
+      ? Math.min(backoff * FIRST_TRY, backoffMax) * random()
+      : backoffDelay(this.#failures, backoff, backoffMax, random);
     const cancel = after(delay, () => {
+      this.#spread = this.line.length > 0;
       this.state = { kind: "closed" };
       onReady(this);
     });
@@ -190,7 +205,17 @@ export class Lane implements Line {
     connection.onClose = (failure) => {
       wire.lane.lost(connection, failure?.message ?? "the broker closed the connection", failure?.kind);
     };
-    connection.connect().then(
+    // Leaders move for all clients at once, and a fleet is started in one go.
+    const { after = afterDelay, random, spread = () => 0 } = this.#parts;
+    const wait = this.#spread ? 0 : spread() * random();
+    this.#spread = false;
+    if (wait < 1) this.#connect(wire);
+    else wire.cancelTimer = after(wait, () => wire.lane.#connect(wire));
+  }
+
+  #connect(wire: Wire): void {
+    const { connection } = wire;
+    connection.connect(tcpPatience(this.#failures)).then(
       () => wire.lane.#opened(wire),
       (failure: { message: string; kind?: KafkaFailureKind }) =>
         wire.lane.lost(connection, failure.message, failure.kind),
@@ -217,6 +242,6 @@ export class Lane implements Line {
     const { after = afterDelay, random, patience = () => 0 } = this.#parts;
     const margin = Math.min(Math.max(LOGIN_MARGIN, 2 * patience()), left / 2);
     const delay = Math.max(0, left - margin - left * LOGIN_JITTER * random());
-    wire.cancelExpiry = after(Math.min(delay, LONGEST_DELAY), () => wire.lane.renew());
+    wire.cancelTimer = after(Math.min(delay, LONGEST_DELAY), () => wire.lane.renew());
   }
 }

@@ -28,8 +28,8 @@ export class Wire {
   lane: Lane;
   /** In the order sent, in which they are answered. */
   readonly flights: Flight[] = [];
-  /** Calls off what is to happen before its login expires. */
-  cancelExpiry = () => {};
+  /** Calls off what is to happen later: that it connects, or that it is renewed before its login expires. */
+  cancelTimer = () => {};
   /** When the broker answered anything on it last, on the clock of `now`. */
   heardAt = Number.NEGATIVE_INFINITY;
   #answeredAt = Number.NEGATIVE_INFINITY;
@@ -77,7 +77,7 @@ export class Wire {
 
   /** Closes the connection at once; what is in flight fails. */
   end(): void {
-    this.cancelExpiry();
+    this.cancelTimer();
     this.connection.destroy();
   }
 

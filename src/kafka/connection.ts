@@ -52,6 +52,7 @@ export class KafkaConnection {
   #socket: Socket | undefined;
   #writer: ConnectionWriter | undefined;
   #versions: ApiVersions = {};
+  #tcpTooLong: ReturnType<typeof setTimeout> | undefined;
   #abortConnect: ((failure: KafkaFailure) => void) | undefined;
 
   constructor(options: KafkaConnectionOptions) {
@@ -79,8 +80,12 @@ export class KafkaConnection {
     return speaks(this.#versions, apiKey, version);
   }
 
-  /** Name, TCP, TLS, ApiVersions, SASL. Once only: a connection that has ended stays so. Rejects with a KafkaFailure. */
-  async connect(): Promise<void> {
+  /**
+   * Name, TCP, TLS, ApiVersions, SASL. Once only: a connection that has ended stays so. Rejects with a KafkaFailure. `tcpWithin`:
+   * name and TCP alone, ms. A system whose first packet is not answered sends it again after 1, 3 and 7 s; whoever wants to be
+   * back sooner, or at another time than everybody else, gives it up before.
+   */
+  async connect(tcpWithin = Number.POSITIVE_INFINITY): Promise<void> {
     if (this.#state !== "new") throw this.#failure("closed", `the connection to ${this.broker} was used before`);
     this.#state = "connecting";
     const { connectTimeout } = this.#options;
@@ -89,6 +94,8 @@ export class KafkaConnection {
       const hint = "is the address right, and does a firewall let us through?";
       this.#end(this.#failure("connect", `${this.broker}: ${during} took over ${connectTimeout} ms: ${hint}`));
     }, connectTimeout);
+    const noAnswer = () => this.#end(this.#failure("connect", `${this.broker} did not answer within ${tcpWithin} ms`));
+    if (tcpWithin < connectTimeout) this.#tcpTooLong = setTimeout(noAnswer, tcpWithin);
     try {
       // Raced against the end of the connection: a login may wait for something else than the broker.
       await new Promise<void>((resolve, reject) => {
@@ -101,6 +108,7 @@ export class KafkaConnection {
       throw failure;
     } finally {
       clearTimeout(tooLong);
+      clearTimeout(this.#tcpTooLong);
       this.#abortConnect = undefined;
     }
   }
@@ -155,6 +163,7 @@ export class KafkaConnection {
         answer: (body) => this.#pipeline.answer(body),
       });
       socket.setNoDelay(true);
+      socket.once("connect", () => clearTimeout(this.#tcpTooLong));
       socket.on("data", (chunk: Buffer) => {
         const fault = reader.push(chunk);
         if (fault !== undefined) this.#end(this.#failure("garbage", `${this.broker} ${fault}`));
