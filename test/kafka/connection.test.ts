@@ -397,4 +397,51 @@ describe("connect() fails with what to do", () => {
     expect(failure.message).toContain("kafka.sasl");
     expect(failure.message + lines.join()).not.toContain("sesame");
   });
+
+  describe("of a token", () => {
+    const answer = (reason: string) => (request: RawRequest) => {
+      const bytes = Buffer.from(reason);
+      const length = Buffer.alloc(4);
+      length.writeInt32BE(bytes.length);
+      if (request.apiKey === 18) request.respond(apiVersionsBody());
+      else if (request.apiKey === 17) request.respond(Buffer.from("\0\0\0\0\0\x01\0\x0bOAUTHBEARER", "latin1"));
+      else request.respond(Buffer.concat([Buffer.alloc(4), length, bytes, Buffer.alloc(8)]));
+    };
+    const login = (refused: string[]) => ({
+      mechanism: "oauthbearer" as const,
+      oauthBearerProvider: async () => ({ value: "sesame" }),
+      refused: (token: string) => void refused.push(token),
+    });
+
+    test("when the broker refuses it, which it says without an error code; its source is told", async () => {
+      const refused: string[] = [];
+      const raw = broker(answer('{"status":"invalid_token","scope":"x"}'), { raw: true });
+      const failure = await failureOf(prepare(raw.port, { sasl: login(refused) }).connect());
+      expect(failure.kind).toBe("authentication");
+      expect(failure.message).toContain("refused the token (invalid_token)");
+      expect(failure.message).not.toContain("sesame");
+      expect(refused).toEqual(["sesame"]);
+    });
+
+    test("not when it takes it", async () => {
+      const refused: string[] = [];
+      const raw = broker(answer(""), { raw: true });
+      await prepare(raw.port, { sasl: login(refused) }).connect();
+      expect(refused).toEqual([]);
+    });
+  });
+
+  test("when the broker offers other mechanisms than ours, with their names", async () => {
+    const raw = broker(
+      (request) => {
+        if (request.apiKey === 18) request.respond(apiVersionsBody());
+        else request.respond(Buffer.from("\0\x21\0\0\0\x02\0\x05PLAIN\0\x06GSSAPI", "latin1"));
+      },
+      { raw: true },
+    );
+    const sasl = { mechanism: "scram-sha-512", username: "bruce", password: "sesame" } as const;
+    const failure = await failureOf(prepare(raw.port, { sasl }).connect());
+    expect(failure.kind).toBe("authentication");
+    expect(failure.message).toContain("offers PLAIN, GSSAPI on this port, not SCRAM-SHA-512");
+  });
 });
