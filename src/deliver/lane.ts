@@ -54,6 +54,8 @@ export class Lane implements Line {
   state: LaneState = { kind: "closed" };
   readonly #parts: LaneParts;
   #failures = 0;
+  /** Failures in a row while it was waited for: what the next wait depends on. */
+  #tries = 0;
   /** The next connection has waited its part already. */
   #spread = false;
   #stopped = false;
@@ -111,7 +113,7 @@ export class Lane implements Line {
 
   /** An answer came: the broker is well. */
   succeeded(): void {
-    this.#failures = 0;
+    this.#failures = this.#tries = 0;
     this.settle();
   }
 
@@ -137,12 +139,13 @@ export class Lane implements Line {
       return;
     }
     this.#failures++;
+    this.#tries++;
     const { settings, random, after = afterDelay, onReady, onFailure } = this.#parts;
     const { backoff, backoffMax } = settings.delivery;
-    const first = this.#failures === 1 && state.kind === "open";
+    const first = this.#tries === 1 && state.kind === "open";
     const delay = first
       ? Math.min(backoff * FIRST_TRY, backoffMax) * random()
-      : backoffDelay(this.#failures, backoff, backoffMax, random);
+      : backoffDelay(this.#tries, backoff, backoffMax, random);
     const cancel = after(delay, () => {
       this.#spread = this.line.length > 0;
       this.state = { kind: "closed" };
@@ -208,6 +211,8 @@ export class Lane implements Line {
     // Leaders move for all clients at once, and a fleet is started in one go.
     const { after = afterDelay, random, spread = () => 0 } = this.#parts;
     const wait = this.#spread ? 0 : spread() * random();
+    // Nobody waited for it for a while: it may long be well again.
+    if (!this.#spread) this.#tries = Math.min(this.#tries, 1);
     this.#spread = false;
     if (wait < 1) this.#connect(wire);
     else wire.cancelTimer = after(wait, () => wire.lane.#connect(wire));
@@ -215,7 +220,7 @@ export class Lane implements Line {
 
   #connect(wire: Wire): void {
     const { connection } = wire;
-    connection.connect(tcpPatience(this.#failures)).then(
+    connection.connect(tcpPatience(this.#tries)).then(
       () => wire.lane.#opened(wire),
       (failure: { message: string; kind?: KafkaFailureKind }) =>
         wire.lane.lost(connection, failure.message, failure.kind),
