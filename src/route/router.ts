@@ -218,7 +218,8 @@ export class Router {
         continue;
       }
       const { rateLimit, maxAge } = topic.settings;
-      if (rateLimit !== undefined && !again && topic.rate.exceeded(rateLimit, receivedAt)) {
+      // What was let through before the last stop is counted, and not limited again.
+      if (rateLimit !== undefined && topic.rate.exceeded(rateLimit, receivedAt) && !again) {
         this.#discard(topic, number, "rate_limited");
         continue;
       }
