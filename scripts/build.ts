@@ -16,7 +16,7 @@ mkdirSync(`${root}dist`, { recursive: true });
 const codecs = nativeCodecs(root, target);
 if ("problem" in codecs) fail(codecs.problem);
 else build(codecs.files);
-if ("room" in codecs && codecs.room !== undefined) rmSync(codecs.room, { recursive: true, force: true });
+if (codecs.room !== undefined) rmSync(codecs.room, { recursive: true, force: true });
 
 function build(files: Record<string, string>): void {
   const { status } = spawnSync(process.execPath, ["build", ...buildArguments(files)], {

@@ -11,8 +11,8 @@ interface Platform {
   libc: "gnu" | "musl" | undefined;
 }
 
-/** `files` by the name that src/kafka/nativeCodecs.ts knows each under; `room`: a directory to remove after the build. */
-export type NativeCodecs = { files: Record<string, string>; room?: string } | { problem: string };
+/** `files`: by the name that src/kafka/nativeCodecs.ts knows each under. `room`: a directory to remove when all is done. */
+export type NativeCodecs = ({ files: Record<string, string> } | { problem: string }) & { room?: string };
 
 const TARGETS = "linux-x64, linux-arm64, darwin-x64 or darwin-arm64, with -musl, -baseline or -modern behind it";
 
@@ -69,7 +69,7 @@ function fetchCodecs(root: string, platform: Platform): NativeCodecs {
   if (status === 0 && allThere(files)) return { files, room };
   const missing = Object.values(files).filter((file) => !existsSync(file));
   const why = error?.message ?? (status === 0 ? `${missing.join(", ")} is missing` : `npm exited with ${status}`);
-  return { problem: `the codecs snappy and lz4 for ${where.join(" ")} could not be fetched: ${why}` };
+  return { problem: `the codecs snappy and lz4 for ${where.join(" ")} could not be fetched: ${why}`, room };
 }
 
 const LIBC = { gnu: "glibc", musl: "musl" } as const;
