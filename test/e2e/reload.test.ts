@@ -92,6 +92,9 @@ describe("under load", () => {
   test("with another change every moment, bad files among them, each message is delivered once and in order", async () => {
     const cluster = await broker({ brokers: 3 });
     cluster.createTopic("load", PARTITIONS);
+    // Now and then a connection breaks as well, before or after its batches were written.
+    const cut = (attempt: number) => ({ kind: "cut", append: attempt % 2 === 0 }) as const;
+    cluster.faults.always("Produce", ({ attempt }) => (attempt % 23 === 0 ? cut(attempt) : undefined));
     const [one, two, three] = cluster.addresses.map((address) => brokerLine([address]));
     const to = await serve(one as string, ["delivery.shutdown_timeout=60s"]);
     const senders = upTo(PARTITIONS).map((key) =>
