@@ -58,6 +58,8 @@ export class Lane implements Line {
   #tries = 0;
   /** The next connection has waited its part already. */
   #spread = false;
+  /** Calls off that the tries are forgotten. */
+  #remember = () => {};
   #stopped = false;
 
   constructor(parts: LaneParts) {
@@ -148,6 +150,8 @@ export class Lane implements Line {
       : backoffDelay(this.#tries, backoff, backoffMax, random);
     const cancel = after(delay, () => {
       this.#spread = this.line.length > 0;
+      // If nobody waits for it, it may be well again long before somebody does.
+      if (!this.#spread) this.#remember = after(backoffMax, () => this.#forget());
       this.state = { kind: "closed" };
       onReady(this);
     });
@@ -193,14 +197,20 @@ export class Lane implements Line {
   /** Closes the connection at once. What is in flight fails. */
   stop(): void {
     this.#stopped = true;
+    this.#remember();
     const { state, wire } = this;
     if (state.kind === "backing off") state.cancel();
     this.state = { kind: "closed" };
     wire?.end();
   }
 
+  #forget(): void {
+    this.#tries = Math.min(this.#tries, 1);
+  }
+
   #open(): void {
     if (this.#stopped) return;
+    this.#remember();
     const connection = this.#parts.connect();
     // It may be another lane's by the time that something becomes of it.
     const wire = new Wire(connection, this);
@@ -211,8 +221,6 @@ export class Lane implements Line {
     // Leaders move for all clients at once, and a fleet is started in one go.
     const { after = afterDelay, random, spread = () => 0 } = this.#parts;
     const wait = this.#spread ? 0 : spread() * random();
-    // Nobody waited for it for a while: it may long be well again.
-    if (!this.#spread) this.#tries = Math.min(this.#tries, 1);
     this.#spread = false;
     if (wait < 1) this.#connect(wire);
     else wire.cancelTimer = after(wait, () => wire.lane.#connect(wire));
