@@ -164,6 +164,14 @@ const FAMILIES: Family[] = [
   gauge("bruce_topic_on_hold", "1 for each topic that cannot be delivered now.", ["topic"], (s, put) => {
     for (const topic of s.topics) if (topic.state === "held") put(1, { topic: topic.name });
   }),
+  counter(
+    "bruce_batches_too_large_total",
+    "Batches of several messages that Kafka found too large, for topics that had any.",
+    ["topic"],
+    (s, put) => {
+      for (const { name, batch_limit: limit } of s.topics) if (limit !== undefined) put(limit.refused, { topic: name });
+    },
+  ),
   gauge("bruce_topic_lag_bytes", "Bytes of the messages held, for topics that have any.", ["topic"], (s, put) => {
     for (const topic of s.topics) if (topic.lag_bytes > 0) put(topic.lag_bytes, { topic: topic.name });
   }),
