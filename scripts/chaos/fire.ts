@@ -56,7 +56,12 @@ async function play(
     `${(rate ?? usual.rate).toLocaleString("en")} messages/s wanted, kafka.request_timeout ${REQUEST_TIMEOUT / 1000} s`,
   );
   const parts = { ...usual, kafka, directory, requestTimeout: REQUEST_TIMEOUT, say };
-  const result = await fire({ ...parts, rate: rate ?? usual.rate }, played);
+  let enough = false;
+  process.once("SIGINT", () => {
+    enough = true;
+    say("no more acts after this one, on SIGINT; a second one ends all at once");
+  });
+  const result = await fire({ ...parts, rate: rate ?? usual.rate }, played, () => enough);
   for (const line of reportOf(result)) say(line);
   return faultsOf(result).length === 0;
 }

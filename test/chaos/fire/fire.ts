@@ -20,12 +20,17 @@ export interface FireResult {
   conditions: string;
 }
 
-export async function fire(parts: StageParts, acts: readonly Act[]): Promise<FireResult> {
+/** `enough`: asked before each act; with true that one and all others are left out. */
+export async function fire(
+  parts: StageParts,
+  acts: readonly Act[],
+  enough: () => boolean = () => false,
+): Promise<FireResult> {
   const stage = await Stage.open(parts);
   try {
     const began = Date.now();
     const before = sentIn(stage);
-    for (const act of acts) await stage.act(act);
+    for (const act of acts) if (!enough()) await stage.act(act);
     const seconds = (Date.now() - began) / 1000;
     const rate = (sentIn(stage) - before) / seconds;
     const status = await stage.end();
