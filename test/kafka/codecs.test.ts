@@ -52,6 +52,18 @@ describe("codecs", () => {
     }
   });
 
+  test.each(COMPRESSING)("%s leaves alone what it took, and what it gave before", (codec) => {
+    const sizes = Array.from({ length: 200 }, (_, index) => 1 + ((index * 7919) % 100_000));
+    const batches = sizes.map((size) => Buffer.alloc(size, `${size} of a log, and again `));
+    const packed = batches.map((batch) => compress(codec, 1, batch));
+    Bun.gc(true);
+    batches.forEach((batch, index) => {
+      const size = sizes[index] as number;
+      expect(batch.equals(Buffer.alloc(size, `${size} of a log, and again `))).toBe(true);
+      expect(Buffer.from(decompress(codecIds[codec], packed[index] as Uint8Array)).equals(batch)).toBe(true);
+    });
+  });
+
   test.each(COMPRESSING)("%s refuses a result beyond the limit", (codec) => {
     expect(() => decompress(codecIds[codec], compress(codec, 1, text), text.length - 1)).toThrow();
     expect(decompress(codecIds[codec], compress(codec, 1, text), text.length)).toHaveLength(text.length);
