@@ -202,6 +202,7 @@ test.each([
     account.found(value?.toString("latin1", 0, value.indexOf(32)) ?? "", partition);
   });
   expect(account.verdict()).toEqual(exactlyOnce);
+  expect(bruce.log().split("authentication successful").length).toBeGreaterThan((2 * LOAD) / SESSION);
   // Nobody noticed: connections were replaced before their time was over, not after Kafka had closed them.
   expect(bruce.log()).not.toContain("a broker cannot be reached");
   if (mechanism === "oauthbearer") expect(issuer.tokens.length - before).toBeGreaterThanOrEqual(2);
