@@ -31,7 +31,7 @@ const RULES = `## [topics."NAME"]
 
 What one topic does differently from \`[batch]\`, \`[compression]\` and \`[delivery]\`. A name that ends in \`*\` stands for all
 topics that begin with what is before it. One rule holds for a topic: its own, or else the longest that matches. Names
-with dots need the quotes. A rule can have `;
+with dots need the quotes. [policies.md](policies.md) has examples. A rule can have `;
 
 function link(name: string): string {
   return `\`${name}\``;
