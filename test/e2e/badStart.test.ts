@@ -137,7 +137,7 @@ describe("a bad configuration is refused with exit code 2, and all that is wrong
   });
 
   test("what is not there yet is refused, not ignored", async () => {
-    const { code, stderr } = await checkedBy("serve", "[kafka.tls]\nenabled = true\n");
+    const { code, stderr } = await checkedBy("serve", '[debug]\npath = "/tmp"\n');
     expect(code).toBe(2);
     expect(stderr).toContain("bruce.toml:2:");
     expect(stderr).toContain("not supported yet");
