@@ -3,8 +3,9 @@
 /** Milliseconds that are counted together. */
 export const SLICE = 100;
 
-export type Counted = "connections" | "refused" | "overflows" | "metadata" | "produce";
-const KINDS: readonly Counted[] = ["connections", "refused", "overflows", "metadata", "produce"];
+/** Connections begun, taken, refused, and first packets that found the queue full; requests. */
+export type Counted = "connections" | "accepted" | "refused" | "overflows" | "metadata" | "produce";
+const KINDS: readonly Counted[] = ["connections", "accepted", "refused", "overflows", "metadata", "produce"];
 
 export interface Spread {
   total: number;
@@ -41,10 +42,10 @@ export class Meter {
     );
   }
 
-  /** Of the broker that had the most in one second. */
-  ofOne(kind: Counted, from: number, to: number): Spread {
+  /** Of the broker that had the most in one second, or in all. */
+  ofOne(kind: Counted, from: number, to: number, most: "peak" | "total" = "peak"): Spread {
     const each = this.#counts.map((counts) => spread([counts.get(kind) as number[]], from, to));
-    return each.reduce((worst, one) => (one.peak > worst.peak ? one : worst));
+    return each.reduce((worst, one) => (one[most] > worst[most] ? one : worst));
   }
 }
 

@@ -30,7 +30,7 @@ export class SimConnection implements LaneConnection {
   #state: "new" | "connecting" | "open" | "closed" = "new";
   #fail: ((failure: KafkaFailure) => void) | undefined;
   #opened: (() => void) | undefined;
-  readonly #asked = new Set<(failure: KafkaFailure) => void>();
+  #asked: Set<(failure: KafkaFailure) => void> | undefined;
 
   constructor(network: SimNetwork, to: SimBroker) {
     this.#network = network;
@@ -57,7 +57,7 @@ export class SimConnection implements LaneConnection {
     });
   }
 
-  /** The first packet arrives, sent for the so-manieth time. */
+  /** The first packet arrives, sent once or again. */
   #arrive(times: number): void {
     if (this.#state !== "connecting") return;
     const { cluster, cut, latency } = this.#network;
@@ -78,6 +78,7 @@ export class SimConnection implements LaneConnection {
       else clock.after(this.#patience - since, () => this.#end("connect", "it took too long"));
       return;
     }
+    meter.count(to.id, "accepted");
     to.acceptsAt = clock.now() + wait + pause;
     clock.after(wait + pause + 2 * latency, () => this.#accepted(since + wait));
   }
@@ -106,6 +107,7 @@ export class SimConnection implements LaneConnection {
     const { clock, meter, metadataCost, produceCost } = cluster.options;
     const metadata = request.apiKey === METADATA_KEY;
     return new Promise((resolve, reject) => {
+      this.#asked ??= new Set();
       this.#asked.add(reject);
       const tooLong = () => this.#end("timeout", "it does not answer");
       if (this.#network.cut) {
@@ -116,7 +118,7 @@ export class SimConnection implements LaneConnection {
       const at = cluster.work(this.#to.id, metadata ? metadataCost : produceCost);
       clock.after(at - clock.now() + 2 * latency, () => {
         if (this.#network.cut) clock.after(REQUEST_TIMEOUT, tooLong);
-        else if (this.#asked.delete(reject)) resolve((metadata ? cluster.metadata(namesIn(request)) : undefined) as T);
+        else if (this.#asked?.delete(reject)) resolve((metadata ? cluster.metadata(namesIn(request)) : undefined) as T);
       });
     });
   }
@@ -138,8 +140,8 @@ export class SimConnection implements LaneConnection {
     this.#to.connections.delete(this);
     const failure = this.#failure(kind, why);
     this.#fail?.(failure);
-    for (const give of this.#asked) give(failure);
-    this.#asked.clear();
+    for (const give of this.#asked ?? []) give(failure);
+    this.#asked = undefined;
     if (wasOpen && !deliberate) this.onClose?.(failure);
   }
 
