@@ -5,7 +5,7 @@ import type { After } from "./after.ts";
 import { AnswerTime } from "./answerTime.ts";
 import { Lane, type LaneParts } from "./lane.ts";
 import type { Outbox } from "./outbox.ts";
-import { ReplicaSet } from "./replicaSet.ts";
+import { type Pace, ReplicaSet } from "./replicaSet.ts";
 import { StallWatch, type StallWatchParts } from "./stallWatch.ts";
 import { Throttle } from "./throttle.ts";
 import type { Wire } from "./wire.ts";
@@ -29,6 +29,8 @@ export class Broker {
   readonly stalls: StallWatch;
   readonly #now: () => number;
   readonly #sets = new Map<string, ReplicaSet>();
+  /** Not all of them are quick. */
+  #troubled = false;
 
   constructor(id: number, host: string, port: number, parts: BrokerParts) {
     this.id = id;
@@ -70,11 +72,19 @@ export class Broker {
 
   /** Whether the partition, by what is known of its replica set, would be answered at once. */
   isQuick(partition: Partition): boolean {
+    if (!this.#troubled) return true;
     const set = this.setOf(partition);
     if (set.pace === "quick") return true;
     if (!this.#isForgiven(set)) return false;
-    set.pace = "quick";
+    this.judge(set, "quick");
     return true;
+  }
+
+  judge(set: ReplicaSet, pace: Pace): void {
+    set.pace = pace;
+    set.judgedAt = this.#now();
+    this.#troubled = false;
+    for (const each of this.#sets.values()) if (each.pace !== "quick") this.#troubled = true;
   }
 
   laneFor(outbox: Outbox): Lane {

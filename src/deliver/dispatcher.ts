@@ -119,12 +119,7 @@ export class Dispatcher implements DueListener {
 
   anyDue(topic: Topic): void {
     if (topic.standing.kind !== "live" || this.#stopped) return;
-    const reached = topic.partitions.filter((partition) => this.#isReached(partition));
-    // Where it would be slow, nothing goes that can go elsewhere, even if that is busy now.
-    const quick = reached.filter((partition) => this.#isQuick(partition));
-    const free = (quick.length > 0 ? quick : reached).filter(
-      (partition) => this.#outbox(partition).state.kind === "idle",
-    );
+    const free = this.#freePartitions(topic);
     if (free.length === 0) {
       this.#stranded.add(topic);
       return;
@@ -250,6 +245,25 @@ export class Dispatcher implements DueListener {
   renewConnections(why: string): void {
     this.#parts.log.info("connections to the brokers are renewed", { why });
     for (const { lanes } of this.#brokers.values()) for (const lane of lanes) lane.renew();
+  }
+
+  /** Those that can take a batch. Where it would be slow, nothing goes that can go elsewhere, even if that is busy now. */
+  #freePartitions(topic: Topic): Partition[] {
+    let allSlow = true;
+    let free: Partition[] = [];
+    for (const partition of topic.partitions) {
+      const broker = this.#brokers.get(partition.leader);
+      const outbox = this.#outbox(partition);
+      if (broker === undefined || broker.laneFor(outbox).unreachable) continue;
+      const quick = broker.isQuick(partition);
+      if (!quick && !allSlow) continue;
+      if (quick && allSlow) {
+        allSlow = false;
+        free = [];
+      }
+      if (outbox.state.kind === "idle") free.push(partition);
+    }
+    return free;
   }
 
   #isReached(partition: Partition): boolean {

@@ -14,7 +14,7 @@ import { backoffDelay } from "./backoff.ts";
 import type { Broker } from "./broker.ts";
 import type { Lane } from "./lane.ts";
 import type { Outbox } from "./outbox.ts";
-import type { Pace, ReplicaSet } from "./replicaSet.ts";
+import type { ReplicaSet } from "./replicaSet.ts";
 import { Trial } from "./trial.ts";
 import type { Flight, Wire } from "./wire.ts";
 
@@ -88,10 +88,10 @@ export class StallWatch {
     // Also one that has been late in vain: what failed may now wait behind what comes after it, or need not any more.
     let changed = flight.late;
     for (const set of flight.sets) {
-      if (flight.late) this.#judge(set, "suspect");
+      if (flight.late) this.#broker.judge(set, "suspect");
       else if (set.pace !== "quick") {
         this.#trial?.answered(set);
-        this.#judge(set, "quick");
+        this.#broker.judge(set, "quick");
         changed = true;
       }
     }
@@ -101,7 +101,7 @@ export class StallWatch {
 
   /** It was given up. */
   timedOut({ sets }: Flight): void {
-    for (const set of sets) if (set.pace === "quick") this.#judge(set, "suspect");
+    for (const set of sets) if (set.pace === "quick") this.#broker.judge(set, "suspect");
     this.#parts.onJudged(this.#broker);
   }
 
@@ -191,7 +191,7 @@ export class StallWatch {
     const replicas = sets.map((set) => [this.#broker.id, ...set.followers].join());
     this.#parts.onStall(this.#broker, { waited_ms: Math.round(wire.waited(now)), replicas, tried: this.#mayCut(now) });
     // One of several is the culprit. The others are many: until that is known, what of them is not in flight goes on.
-    if (sets.length === 1) for (const set of sets) this.#judge(set, "suspect");
+    if (sets.length === 1) for (const set of sets) this.#broker.judge(set, "suspect");
     fast.swapWith(slow);
     this.#parts.onJudged(this.#broker);
   }
@@ -205,7 +205,7 @@ export class StallWatch {
     if (free && !this.#isWell(wire, now)) return;
     const tried = culprit !== undefined && this.#trial?.has(culprit) === true;
     if (culprit?.pace === "suspect") {
-      this.#judge(culprit, "stuck");
+      this.#broker.judge(culprit, "stuck");
       this.#trial?.fails(culprit);
       if (this.#trial?.over) this.#giveUp(this.#trial);
       // What failed, and stands behind it, has no reason to wait.
@@ -263,21 +263,16 @@ export class StallWatch {
   #begin(wire: Wire, culprit: ReplicaSet | undefined, now: number): void {
     this.#cutApart = this.#nextCutApart();
     this.#lastCut = now;
-    for (const set of wire.sets()) if (set.pace === "quick") this.#judge(set, "suspect");
+    for (const set of wire.sets()) if (set.pace === "quick") this.#broker.judge(set, "suspect");
     this.#trial = new Trial([...this.#broker.sets()].filter((set) => set === culprit || set.pace === "suspect"));
     if (culprit === undefined) return;
-    this.#judge(culprit, "stuck");
+    this.#broker.judge(culprit, "stuck");
     this.#trial.fails(culprit);
   }
 
   /** The broker itself is slow, as far as can be seen. */
   #giveUp(trial: Trial): void {
-    for (const set of this.#broker.sets()) if (trial.has(set)) this.#judge(set, "stuck");
-  }
-
-  #judge(set: ReplicaSet, pace: Pace): void {
-    set.pace = pace;
-    set.judgedAt = this.#parts.now();
+    for (const set of this.#broker.sets()) if (trial.has(set)) this.#broker.judge(set, "stuck");
   }
 
   #askForMetadata(now: number): void {
