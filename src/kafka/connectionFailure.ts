@@ -118,7 +118,8 @@ export function handshakeFailure(broker: string, thrown: unknown): KafkaFailure 
   const { name, type = "", message } = error;
   if (name === "TokenFailure") return new KafkaFailure("authentication", broker, `no login to ${broker}: ${message}`);
   if (name === "KafkaJSSASLAuthenticationError" || type.includes("SASL")) {
-    return new KafkaFailure("authentication", broker, `${broker} refused the login: ${message}: look at kafka.sasl`);
+    const said = message.replace(/^SASL [\w -]+ authentication failed: /, "");
+    return new KafkaFailure("authentication", broker, `${broker} refused the login: ${said}: look at kafka.sasl`);
   }
   if (name === "KafkaJSServerDoesNotSupportApiKey" || name === "KafkaJSNonRetriableError") {
     return new KafkaFailure("unsupported", broker, `${broker}: ${message}: is it Kafka 2.4 or newer?`);
