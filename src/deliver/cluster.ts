@@ -31,8 +31,10 @@ export interface ClusterParts {
   topicsSeen?: Iterable<string>;
 }
 
-/** Topics in one request. More are asked for in the next: decoding an answer must not hold up everything else. */
+/** Topics in one request. More are asked for in the next: an answer is taken in at one go, and must not hold up all else. */
 const TOPICS_AT_ONCE = 1_000;
+/** With topics of many partitions, about so many partitions: taking in 20,000 takes some 20 ms. */
+const PARTITIONS_AT_ONCE = 10_000;
 /** Topics that are wanted within so many ms go into one request. */
 const GATHER = 2;
 /** However often something contradicts the picture, all is asked for at most this often while nothing new is learnt. ms */
@@ -72,6 +74,7 @@ export class Cluster {
   #urgent = false;
   /** Since when something contradicted it, again and again, how often that was looked into, and when last it did. */
   #trouble = { since: 0, fruitless: 0, last: Number.NEGATIVE_INFINITY };
+  #topicsAtOnce = TOPICS_AT_ONCE;
   #failuresInARow = 0;
   /** Why the last attempt failed. */
   #lastFailure: Error | undefined;
@@ -221,7 +224,7 @@ export class Cluster {
       this.#topics.refresh(time);
       this.#refreshAt = time + kafka.metadataRefresh * (0.9 + 0.2 * jitter());
     }
-    const ask = this.#topics.take(time, TOPICS_AT_ONCE, this.#link.brokers.size);
+    const ask = this.#topics.take(time, this.#topicsAtOnce, this.#link.brokers.size);
     const { fruitless } = this.#trouble;
     if (urgent && fruitless > 0 && fruitless % FRUITLESS_AT_ONE === 0) ask.confirm ??= { notFrom: this.#link.brokerId };
     if (!full && ask.names.length === 0) return this.#arm();
@@ -273,6 +276,9 @@ export class Cluster {
     this.#link.succeeded(response.brokers);
     const source = { brokerId: this.#link.brokerId, brokerIds: new Set(this.#link.brokers.keys()) };
     const changed = this.#topics.answered(names, response.topics, source, now());
+    const partitions = response.topics.reduce((sum, topic) => sum + topic.partitions.length, 0);
+    const share = PARTITIONS_AT_ONCE / Math.max(1, partitions / response.topics.length || 1);
+    this.#topicsAtOnce = Math.ceil(Math.min(TOPICS_AT_ONCE, share));
     this.lastUpdated = Date.now();
     const news = modified || changed.size > 0;
     if (news) this.lastModified = this.lastUpdated;

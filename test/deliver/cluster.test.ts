@@ -212,6 +212,17 @@ describe("the picture of the cluster", () => {
     expect(asked.slice(1).map(({ topics }) => topics.length)).toEqual([1000, 1000, 500]);
   });
 
+  test("asks for fewer topics at once when they have many partitions", async () => {
+    const { cluster, time, asked, topics } = fakeCluster();
+    for (let n = 0; n < 250; n++) topics.set(`t${n}`, new Array(100).fill(1));
+    cluster.start();
+    for (let n = 0; n < 250; n++) cluster.want(`t${n}`);
+    await time.pass(1_000);
+    cluster.refresh("test");
+    await time.pass(1_000);
+    expect(asked.map((each) => each.topics.length)).toEqual([250, 100, 100, 50]);
+  });
+
   test("is refreshed every metadata_refresh, give or take 10 %", async () => {
     for (const [random, expected] of [
       [0, 270_000],
