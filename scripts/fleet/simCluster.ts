@@ -18,7 +18,7 @@ export interface SimClusterOptions {
   random: () => number;
 }
 
-export const REPLICAS = 3;
+const REPLICAS = 3;
 
 export interface SimBroker {
   id: number;
