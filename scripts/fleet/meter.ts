@@ -1,7 +1,7 @@
 // Counts what reaches the brokers, in tenths of a second, and says how it was spread.
 
 /** Milliseconds that are counted together. */
-export const SLICE = 100;
+const SLICE = 100;
 
 /** Connections begun, taken, refused, and first packets that found the queue full; requests. */
 export type Counted = "connections" | "accepted" | "refused" | "overflows" | "metadata" | "produce";

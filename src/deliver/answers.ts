@@ -192,7 +192,8 @@ export class Answers {
     }
     this.#maybeWritten(outbox, batch, outcome.written);
     this.#putBack(outbox, [batch]);
-    outbox.wait(settings.delivery.backoffMax * (0.9 + random() * 0.2), () => enqueue(outbox));
+    // A rule that forbids is made for all hosts at one instant: their tries, a batch each, spread from the first on.
+    outbox.wait(settings.delivery.backoffMax * (0.5 + random()), () => enqueue(outbox));
   }
 
   #release(topic: Topic): void {

@@ -48,7 +48,7 @@ export async function dial(options: DialOptions): Promise<Dialed> {
   let told = false;
   if (flaps > 0) {
     if (performance.now() - since >= retry) return { kind: "away", reason: "it closes every connection" };
-    await sleep(pause);
+    await sleep(pause * (0.5 + Math.random() / 2));
   }
   for (;;) {
     const outcome = await attempt(target, stopped);
