@@ -1,5 +1,6 @@
 // A secret that stands in a file of its own: read whole, without the line end that editors put there.
-import { readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { isAbsolute } from "node:path";
 import { fileProblem } from "./fileProblem.ts";
 
 export type SecretFile = { secret: string; exposed: boolean } | { problem: string };
@@ -12,7 +13,7 @@ const WORLD_READABLE = 0o004;
 
 /**
  * What the file at `path` holds, but for one line end at its end. `exposed`: everybody on this host may read it. A problem
- * tells the path and the reason, never anything of what is in it.
+ * tells the path and the reason, never anything of what is in it; nor the path where that may be the secret itself.
  */
 export function readSecretFile(path: string): SecretFile {
   let bytes: Uint8Array;
@@ -23,7 +24,11 @@ export function readSecretFile(path: string): SecretFile {
     exposed = (mode & WORLD_READABLE) !== 0;
     bytes = readFileSync(path);
   } catch (error) {
-    return { problem: fileProblem(path, error) };
+    // Nothing is found, neither is it a path from the root: somebody may have put the secret where its file belongs.
+    const doubtful = !isAbsolute(path) && !existsSync(path);
+    return {
+      problem: doubtful ? "it must be the path of a file, and there is no such file" : fileProblem(path, error),
+    };
   }
   let text: string;
   try {

@@ -23,6 +23,14 @@ test("no error shows a secret, however it is written", () => {
     `[kafka.sasl]\nmechanism = "plain"\nusername = "a"\npassword = "${SECRET}"\npassword_file = "/a"`,
     `[kafka.sasl]\nmechanism = "oauthbearer"\npassword = "${SECRET}"`,
     `[kafka.sasl]\ntoken_url = "https://user:${SECRET}@issuer.example/"`,
+    `[kafka.sasl]\ntoken_url = "https://user:${SECRET}/1@issuer.example/"`,
+    `[kafka.sasl]\ntoken_url = "https://user:1/@${SECRET} 2@issuer.example/"`,
+    `[kafka.sasl]\ntoken_url = "issuer.example/token?client_secret=${SECRET}"`,
+    `[kafka.sasl]\ntoken_url = "https://issuer.example/token?a=b&client_secret=${SECRET}"`,
+    `kafka.brokers = "kafka://user:${SECRET}/1@kafka:9092"`,
+    `kafka.brokers = ["kafka:9092?password=${SECRET}"]`,
+    `[kafka.tls]\nkey = """-----BEGIN PRIVATE KEY-----\n${SECRET}\n"""`,
+    `[kafka.tls]\nkey = "-----BEGIN PRIVATE KEY-----\\\\n${SECRET}"`,
     `topics = "${SECRET}"`,
   ];
   for (const text of texts) {
@@ -63,6 +71,17 @@ test("a secret that is nothing but a variable names the variable when it is not 
   expect(errors('kafka.sasl.password = "a${b}"')).toEqual([
     "bruce.toml:1:23: kafka.sasl.password: a variable in it is not set",
   ]);
+});
+
+test("what would be shown because it is taken for a path or an address is refused", () => {
+  const env = { TLS_KEY: `-----BEGIN PRIVATE KEY-----\\n${SECRET}\\n-----END PRIVATE KEY-----` };
+  expect(errors('[kafka.tls]\nenabled = true\ncert = "c"\nkey = "${TLS_KEY}"', { env })).toEqual([
+    'bruce.toml:4:7: kafka.tls.key: got "${TLS_KEY}"; must be the path of a file: this is what should be in the file',
+  ]);
+  expect(errors(`kafka.sasl.token_url = "https://issuer.example/token?v=1&client_secret=${SECRET}"`)[0]).toBe(
+    'bruce.toml:1:24: kafka.sasl.token_url: got "https://issuer.example/token?v=***&client_secret=***"; must be a URL ' +
+      'that begins with "https://" or "http://", without a user in it and without a secret: that belongs in client_secret, or client_secret_file',
+  );
 });
 
 test("printed settings show no secret", () => {

@@ -51,3 +51,9 @@ test("one that is not there, or is a directory", () => {
   });
   expect(readSecretFile(directory)).toEqual({ problem: `${directory} cannot be read: it is a directory` });
 });
+
+test("a secret that was taken for the path of its file is not shown", () => {
+  for (const path of ["hunter2", "hunter2/x", "x".repeat(300)]) {
+    expect(readSecretFile(path)).toEqual({ problem: "it must be the path of a file, and there is no such file" });
+  }
+});

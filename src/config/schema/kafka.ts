@@ -4,15 +4,27 @@ import type { Acks, SaslMechanism } from "../types.ts";
 import type { Table, Tables } from "./key.ts";
 
 const quoted = text("text", { empty: false });
-const file = text("the path of a file", { empty: false });
-/** Without a login in it, which would be shown. */
+const path = text("the path of a file", { empty: false });
+/** Not what is in it, which would be shown. */
+const file: Kind<string> = {
+  ...path,
+  read: (raw) =>
+    typeof raw === "string" && raw.includes("-----BEGIN ")
+      ? { hint: ": this is what should be in the file" }
+      : path.read(raw),
+};
+/** Without a login or another secret in it, which would be shown. */
 const httpUrl: Kind<string> = {
   allowed: 'a URL that begins with "https://" or "http://", without a user in it',
   read: (raw) => {
     const refused: Reading<string> = {};
     if (typeof raw !== "string" || !/^https?:\/\//i.test(raw) || !URL.canParse(raw)) return refused;
-    const { username, password, hash } = new URL(raw);
-    return username === "" && password === "" && hash === "" ? { value: raw } : refused;
+    const { username, password, hash, searchParams } = new URL(raw);
+    if (username !== "" || password !== "" || hash !== "") return refused;
+    const secret = [...searchParams.keys()].some((name) => /secret|passw|token|key|credential|assertion/i.test(name));
+    return secret
+      ? { hint: " and without a secret: that belongs in client_secret, or client_secret_file" }
+      : { value: raw };
   },
   write: quoted.write,
 };
