@@ -21,8 +21,9 @@ if (!ensureExecutable()) {
   outcomes.push(await suite("selected tests", paths.some((path) => path.includes("e2e")) ? 600 : 60, []));
 } else {
   const unit = ["--only-failures", "--path-ignore-patterns=test/e2e/**", "./test"];
-  outcomes.push(await suite("unit tests", 60, unit));
-  outcomes.push(await suite("end-to-end tests", 600, ["./test/e2e"]));
+  // Beside each other: most of an end-to-end test is waiting for Kafka to start, or to see that a broker is gone.
+  const both = [suite("end-to-end tests", 600, ["./test/e2e"]), suite("unit tests", 120, unit, "at the end")];
+  outcomes.push(...(await Promise.all(both)));
 }
 
 const total = { passed: 0, failed: 0 };
@@ -40,9 +41,10 @@ async function check(): Promise<Outcome> {
 }
 
 /** One run of `bun test`; the timeout is in seconds, for each test. A timeout in bunfig.toml would be ignored. */
-async function suite(name: string, timeout: number, args: string[]): Promise<Outcome> {
-  process.stderr.write(`\n${name}\n`);
-  const { code, output } = await run(["test", "--no-orphans", `--timeout=${timeout * 1000}`, ...args, ...given]);
+async function suite(name: string, timeout: number, args: string[], told: Told = "live"): Promise<Outcome> {
+  if (told === "live") process.stderr.write(`\n${name}\n`);
+  const { code, output } = await run(["test", "--no-orphans", `--timeout=${timeout * 1000}`, ...args, ...given], told);
+  if (told === "at the end") process.stderr.write(`\n${name}\n${output}`);
   const passed = count(output, "pass");
   const failed = count(output, "fail");
   // Bun reports what breaks outside a test in its exit code only, and finding no test at all is no success.
@@ -56,13 +58,16 @@ function count(output: string, word: "pass" | "fail"): number {
   return Number(output.match(new RegExp(`^ *(\\d+) ${word}$`, "m"))?.[1] ?? 0);
 }
 
-/** Runs Bun in the root of the tree, passes its output on, and gives what it said on stderr. */
-function run(args: string[]): Promise<{ code: number | null; output: string }> {
+/** When the output of a run is passed on. */
+type Told = "live" | "at the end";
+
+/** Runs Bun in the root of the tree, passes its output on if asked to, and gives what it said on stderr. */
+function run(args: string[], told: Told = "live"): Promise<{ code: number | null; output: string }> {
   const child = spawn(process.execPath, args, { cwd: root, stdio: ["ignore", process.stderr, "pipe"] });
   let output = "";
   child.stderr?.setEncoding("utf8").on("data", (text: string) => {
     output += text;
-    process.stderr.write(text);
+    if (told === "live") process.stderr.write(text);
   });
   return new Promise((resolve, reject) => {
     child.on("error", reject).on("close", (code) => resolve({ code, output: Bun.stripANSI(output) }));
