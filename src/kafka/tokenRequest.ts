@@ -54,7 +54,8 @@ export async function requestToken(grant: TokenGrant): Promise<Token> {
       // To be sent elsewhere with the secret is not what was configured.
       redirect: "manual",
       signal: AbortSignal.timeout(PATIENCE),
-      tls: url.protocol === "https:" ? { ca: authorities(ca) } : undefined,
+      // Said for the environment, which may have the runtime trust anybody (NODE_TLS_REJECT_UNAUTHORIZED).
+      tls: url.protocol === "https:" ? { ca: authorities(ca), rejectUnauthorized: true } : undefined,
       ...(isLoopback(url.hostname) ? { proxy: false as const } : {}),
     });
     status = response.status;
@@ -63,7 +64,7 @@ export async function requestToken(grant: TokenGrant): Promise<Token> {
     throw fail(reasonOf(error as Error & { code?: string }));
   }
   const answer = parsed(text);
-  if (status !== 200) throw fail(refusal(status, answer, clientSecret));
+  if (status !== 200) throw fail(refusal(status, answer, [login, formEncoded(clientSecret), clientSecret]));
   const value = answer.access_token;
   // What a header takes: RFC 6750, 2.1.
   if (typeof value !== "string" || !/^[\w.~+/-]+=*$/.test(value)) throw fail("its answer has no access_token");
@@ -108,12 +109,11 @@ function parsed(text: string): Record<string, unknown> {
 function refusal(
   status: number,
   { error, error_description: description }: Record<string, unknown>,
-  secret: string,
+  secrets: readonly string[],
 ): string {
-  const said = [error, description]
-    .filter((each) => typeof each === "string")
-    .join(", ")
-    .replaceAll(secret, "***")
+  const text = [error, description].filter((each) => typeof each === "string").join(", ");
+  const said = secrets
+    .reduce((shown, secret) => shown.replaceAll(secret, "***"), text)
     .replace(/[^\x20-\x7e]+/g, " ")
     .slice(0, MAX_TEXT);
   const hint =

@@ -92,6 +92,16 @@ test.each(REFUSALS)("no token: %s", async (_, answer, reason) => {
   expect(message).toBe(`${url.origin}/oauth/token gives no token: ${reason}`);
 });
 
+test("an issuer that repeats the header or the form is not repeated", async () => {
+  const url = serve((request) => {
+    const login = request.headers.get("authorization") ?? "";
+    const decoded = Buffer.from(login.split(" ")[1] ?? "", "base64").toString();
+    return Response.json({ error: "bad", error_description: `${login} is ${decoded}` }, { status: 400 });
+  });
+  const { message } = await failure(ask(url));
+  expect(message).toEndWith("it answered 400 (bad, Basic *** is id%3A%C3%BC:***)");
+});
+
 test("an issuer that is not there is told of", async () => {
   const { message } = await failure(ask(new URL("http://127.0.0.1:1/token")));
   expect(message).toContain("nothing listens there: look at kafka.sasl.token_url");
