@@ -4,6 +4,9 @@ import { drainMicrotasks } from "bun:jsc";
 /** Milliseconds that can be planned ahead; what is later is looked at again then. */
 const WHEEL = 1 << 20;
 
+/** Of its time, ms. */
+const COLLECT_EVERY = 10_000;
+
 interface Planned {
   at: number;
   callback: (() => void) | undefined;
@@ -13,6 +16,7 @@ interface Planned {
 export class Clock {
   readonly #wheel: (Planned[] | undefined)[] = new Array(WHEEL);
   #now = 0;
+  #collectedAt = 0;
 
   now = (): number => this.#now;
 
@@ -38,6 +42,11 @@ export class Clock {
       }
       // All promises that can settle do so before time goes on.
       drainMicrotasks();
+      // Without turns of the event loop memory is given back late.
+      if (this.#now - this.#collectedAt >= COLLECT_EVERY) {
+        this.#collectedAt = this.#now;
+        Bun.gc(true);
+      }
     }
     return this.#now;
   }
