@@ -132,7 +132,7 @@ function seconds(durations: readonly number[]): string {
   const sorted = [...durations].sort((a, b) => a - b);
   const text = (each: number | undefined) => `${((each ?? 0) / 1000).toFixed(1)} s`;
   if (sorted.length < 2) return sorted.length === 0 ? "never" : text(sorted[0]);
-  return `${text(sorted[sorted.length >> 1])} (at most ${text(sorted.at(-1))})`;
+  return `${text(sorted[(sorted.length - 1) >> 1])} (at most ${text(sorted.at(-1))})`;
 }
 
 function number(value: number): string {
