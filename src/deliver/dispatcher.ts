@@ -282,11 +282,19 @@ export class Dispatcher implements DueListener {
     return !partition.topic.partitions.some((other) => this.#isQuick(other) && this.#isReached(other));
   }
 
+  #hasWork(outbox: Outbox): boolean {
+    return outbox.hasOwnWork || this.#takesAny(outbox);
+  }
+
   #enqueue(outbox: Outbox): void {
     this.#homeless.delete(outbox);
     if (outbox.state.kind !== "idle" || this.#stopped) return;
-    if (!outbox.hasOwnWork && !this.#takesAny(outbox)) return;
     const { topic } = outbox.partition;
+    if (!this.#hasWork(outbox)) {
+      // It was to take some of that, perhaps, and nobody else was told.
+      if (topic.any.due) this.anyDue(topic);
+      return;
+    }
     // A batch that a broker refused is tried again, to see whether the topic must still be held.
     if (topic.standing.kind !== "live" && !(heldByBroker(topic) && outbox.resend.length > 0)) return;
     const broker = this.#brokers.get(outbox.partition.leader);
@@ -303,14 +311,19 @@ export class Dispatcher implements DueListener {
   /** Which of its partitions are slow is seen in another light: what stands in line stands where it should. */
   #judged(broker: Broker): void {
     for (const lane of broker.lanes) {
-      for (const outbox of lane.line.filter((each) => broker.laneFor(each) !== lane)) {
-        lane.leave(outbox);
-        outbox.state = { kind: "idle" };
-        this.#enqueue(outbox);
-      }
+      for (const outbox of lane.line.filter((each) => broker.laneFor(each) !== lane)) this.#lineUpAnew(lane, outbox);
       this.#sender.wake(broker, lane);
     }
+    // What may go anywhere need not wait for its turn in a slow lane any more, should others be quick now.
+    for (const { slow } of this.#brokers.values())
+      for (const outbox of slow.line.filter((each) => !this.#hasWork(each))) this.#lineUpAnew(slow, outbox);
     this.#wakeStranded();
+  }
+
+  #lineUpAnew(lane: Lane, outbox: Outbox): void {
+    lane.leave(outbox);
+    outbox.state = { kind: "idle" };
+    this.#enqueue(outbox);
   }
 
   #wakeAll(): void {

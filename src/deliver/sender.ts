@@ -133,11 +133,12 @@ export class Sender {
       const outbox = line.shift() as Outbox;
       outbox.state = { kind: "idle" };
       const batch = next(outbox);
+      // Also when it was to take some of that, and does not.
+      if (outbox.partition.topic.any.due) more.add(outbox.partition.topic);
       if (batch === undefined) continue;
       outbox.state = { kind: "in flight", batch };
       parcels.push({ outbox, batch });
       size += batch.bytes.length;
-      if (outbox.partition.topic.any.due) more.add(outbox.partition.topic);
     }
     for (const topic of more) anyDue(topic);
     return parcels;
@@ -150,12 +151,11 @@ export class Sender {
       return set.pace === "quick" ? its.pace === "quick" : its === set;
     };
     const chosen = lane.line.filter(belongs);
-    const parcels = this.#gather(chosen);
-    const left = new Set(chosen);
-    const others = lane.line.filter(
-      (outbox) => outbox.state.kind === "queued" && (left.has(outbox) || !belongs(outbox)),
-    );
+    const others = lane.line.filter((outbox) => !belongs(outbox));
     lane.line.splice(0, lane.line.length, ...others);
+    // Meanwhile others may come to stand in line.
+    const parcels = this.#gather(chosen);
+    lane.line.unshift(...chosen);
     return parcels;
   }
 
