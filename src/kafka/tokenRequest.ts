@@ -132,6 +132,8 @@ function refusal(
 const REASONS: Record<string, string> = {
   ConnectionRefused: "nothing listens there: look at kafka.sasl.token_url",
   ECONNREFUSED: "nothing listens there: look at kafka.sasl.token_url",
+  ECONNRESET: "it closed the connection: look at kafka.sasl.token_url",
+  EPROTO: "it speaks no TLS: look at kafka.sasl.token_url",
   ENOTFOUND: "its name cannot be resolved: look at kafka.sasl.token_url and DNS",
   TimeoutError: `it did not answer within ${PATIENCE / 1000} s`,
   CERT_HAS_EXPIRED: "its certificate has expired",
@@ -143,7 +145,9 @@ for (const code of ["DEPTH_ZERO_SELF_SIGNED_CERT", "SELF_SIGNED_CERT_IN_CHAIN", 
   REASONS[code] = REASONS.UNABLE_TO_VERIFY_LEAF_SIGNATURE as string;
 
 function reasonOf(error: Error & { code?: string }): string {
-  return REASONS[error.name] ?? REASONS[String(error.code)] ?? error.message;
+  const known = REASONS[error.name] ?? REASONS[String(error.code)];
+  // What the runtime says of others is for programmers, with the whole URL.
+  return known ?? (error.code === undefined ? error.message : `asking for one failed (${error.code})`);
 }
 
 /** Of a JSON Web Token (RFC 7519), by its own words; its signature is the broker's affair. */

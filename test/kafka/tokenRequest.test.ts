@@ -102,6 +102,14 @@ test("an issuer that repeats the header or the form is not repeated", async () =
   expect(message).toEndWith("it answered 400 (bad, Basic *** is id%3A%C3%BC:***)");
 });
 
+test("an answer that is no HTTP, or was packed wrongly, is told of in words for people", async () => {
+  const url = serve(() => new Response("no gzip", { headers: { "content-encoding": "gzip" } }));
+  expect((await failure(ask(url))).message).toEndWith("/oauth/token gives no token: asking for one failed (ZlibError)");
+  url.protocol = "https:";
+  const { message } = await failure(ask(url));
+  expect(message).toEndWith("/oauth/token gives no token: it speaks no TLS: look at kafka.sasl.token_url");
+});
+
 test("an issuer that is not there is told of", async () => {
   const { message } = await failure(ask(new URL("http://127.0.0.1:1/token")));
   expect(message).toContain("nothing listens there: look at kafka.sasl.token_url");
