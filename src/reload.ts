@@ -33,6 +33,8 @@ export interface ReloaderParts {
 /** Errors in one line of the log, and in the status. */
 const ERRORS_TOLD = 50;
 
+const BLANK = "there is nothing in it; should it be so, put a comment into it, and all settings go to their defaults";
+
 const LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 
 export class Reloader {
@@ -110,6 +112,8 @@ export class Reloader {
     const { file = null } = loaded;
     if (file === null && this.#status.file !== null) return [`${this.#status.file}: there is no such file any more`];
     const plan = planReload(settings, loaded.settings);
+    // Somebody is writing it, or it was a pipe: to go over to other brokers, without a login, is not what was wanted.
+    if (loaded.blank && plan.now.length + plan.later.length > 0) return [`${file}: ${BLANK}`];
     // Before they are used: what is put in their place meanwhile is noticed the next time.
     const files = securityFiles(plan.settings.kafka);
     const opened = openSecurity(plan.settings.kafka);

@@ -187,6 +187,17 @@ describe("anything that is wrong changes nothing at all", () => {
     expectUntouched(byDefault);
   });
 
+  test("a file with nothing in it, as it is for a moment while somebody writes it; a comment says that it is meant", () => {
+    const it = bench({ text: GOOD });
+    for (const nothing of ["", "\n \n"])
+      expect(it.reload(nothing)).toMatchObject([
+        { level: "error", errors: [expect.stringContaining(`${file}: there is nothing in it`)] },
+      ]);
+    expectUntouched(it);
+    expect(it.reload("# the defaults")).toMatchObject([{ level: "info", changed: ['batch.linger: "5ms" -> "50ms"'] }]);
+    expect(it.reload("")).toMatchObject([{ level: "info", changed: "nothing" }]);
+  });
+
   test("a certificate or password file that cannot be read, or a log file that cannot be opened", () => {
     const it = bench({ text: GOOD });
     const sasl = `kafka.sasl = { mechanism = "plain", username = "u", password_file = "${directory}/none" }`;

@@ -32,8 +32,8 @@ export interface Objection {
   message: string;
 }
 
-/** `file`: what was read; undefined when there was none. */
-export type Loaded = { settings: Settings; file: string | undefined } | { errors: ConfigError[] };
+/** `file`: what was read; undefined when there was none. `blank`: it was, and there is nothing in it, not even a comment. */
+export type Loaded = { settings: Settings; file: string | undefined; blank?: true } | { errors: ConfigError[] };
 
 /** Reads and checks everything; gives the settings, or all that is wrong. */
 export function loadSettings(options: LoadOptions): Loaded {
@@ -42,10 +42,13 @@ export function loadSettings(options: LoadOptions): Loaded {
   const errors: ConfigError[] = [];
   const path = file ?? (text === undefined ? existing(defaultPlaces(surroundings).configFile) : undefined);
   let tree: TableNode = emptyTable(path ?? "default settings");
+  let blank = false;
   if (path !== undefined || text !== undefined) {
     const read = readText(path ?? "bruce.toml", text);
-    if ("tree" in read) tree = overlay(tree, read.tree);
-    else errors.push(read.error);
+    if ("tree" in read) {
+      tree = overlay(tree, read.tree);
+      blank = read.blank;
+    } else errors.push(read.error);
   }
   for (const argument of set) {
     const read = readArgument(argument);
@@ -58,7 +61,7 @@ export function loadSettings(options: LoadOptions): Loaded {
     for (const { path, message } of objections(checked.settings)) {
       errors.push({ ...placeOf(tree, path), key: dotted(path), message });
     }
-    if (errors.length === 0) return { settings: checked.settings, file: path };
+    if (errors.length === 0) return { settings: checked.settings, file: path, ...(blank ? { blank } : {}) };
   }
   // Arguments stand last, as they are read last; the file's errors in its order.
   const order = (error: ConfigError): number => (error.line === 0 ? Number.POSITIVE_INFINITY : error.line);
@@ -73,9 +76,13 @@ function existing(file: string): string | undefined {
   return existsSync(file) ? file : undefined;
 }
 
-function readText(file: string, given: string | undefined): ReturnType<typeof readToml> {
+function readText(
+  file: string,
+  given: string | undefined,
+): { tree: TableNode; blank: boolean } | { error: ConfigError } {
   const fail = (message: string): { error: ConfigError } => ({ error: { file, line: 0, column: 0, key: "", message } });
-  if (given !== undefined) return readToml(given, file);
+  const read = (content: string) => ({ ...readToml(content, file), blank: content.trim() === "" });
+  if (given !== undefined) return read(given);
   let bytes: Uint8Array;
   try {
     bytes = readFileSync(file);
@@ -84,7 +91,7 @@ function readText(file: string, given: string | undefined): ReturnType<typeof re
     return fail(`cannot be read: ${READ_ERRORS[code] ?? (code || String(error))}`);
   }
   try {
-    return readToml(new TextDecoder("utf-8", { fatal: true }).decode(bytes), file);
+    return read(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (error) {
     if (error instanceof TypeError) return fail("is not UTF-8 text");
     throw error;
