@@ -46,6 +46,8 @@ const ASK_APART = 1_000;
 /** What is cut loose is sent again, which costs the broker: so at most once in so many ms, doubling while it is of no use. */
 const CUT_APART = 2_000;
 const CUT_APART_AT_MOST = 300_000;
+/** What is stuck gives way to what else is stuck after so many ms, doubling until there is an answer: that may be well again. */
+const TURN = 5_000;
 /** What is tried should be answered at once, so it gets less time than the others. */
 const TRIAL_SHARE = 1 / 2;
 
@@ -60,6 +62,7 @@ export class StallWatch {
   #lastCut = Number.NEGATIVE_INFINITY;
   #cutApart = CUT_APART;
   #madeRoomAt = Number.NEGATIVE_INFINITY;
+  #turn = TURN;
   #pinged: Wire | undefined;
   #asked = 0;
   #askAt = Number.NEGATIVE_INFINITY;
@@ -85,6 +88,7 @@ export class StallWatch {
   /** A request was answered, after `took` ms. */
   answered(flight: Flight, took: number): void {
     this.#broker.answerTime.add(took);
+    if (flight.wire.lane === this.#broker.slow) this.#turn = TURN;
     // Also one that has been late in vain: what failed may now wait behind what comes after it, or need not any more.
     let changed = flight.late;
     for (const set of flight.sets) {
@@ -211,8 +215,13 @@ export class StallWatch {
       // What failed, and stands behind it, has no reason to wait.
       this.#parts.onJudged(this.#broker);
     }
-    if (!free || !this.#parts.settings.kafka.idempotence) return;
-    if (!tried) {
+    if (!this.#parts.settings.kafka.idempotence) return;
+    if (!free) {
+      if (culprit === undefined || wire.waited(now) < this.#turn) return;
+      if (!slow.line.some(({ partition }) => this.#broker.setOf(partition) !== culprit)) return;
+      if (!this.#isWell(wire, now)) return;
+      this.#turn *= 2;
+    } else if (!tried) {
       if (!this.#mayCut(now)) return;
       this.#begin(wire, culprit, now);
     } else if (this.#trial?.over) return;
