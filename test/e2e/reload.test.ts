@@ -180,7 +180,7 @@ describe("under load", () => {
         last: expect.stringContaining('"msg":"stopped"'),
       });
     }
-  }, 120_000);
+  }, 300_000);
 });
 
 describe("each change is seen to act", () => {
@@ -274,7 +274,7 @@ describe("each change is seen to act", () => {
     const { ledger } = await to.until(({ ledger: { held: left } }) => left === 0);
     expect(ledger.delivered + ledger.discarded).toBe(20_000);
     expectBalanced(await to.status());
-  }, 120_000);
+  }, 300_000);
 
   test("the log: its level, its form, its file", async () => {
     const cluster = await broker();

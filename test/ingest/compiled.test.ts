@@ -22,4 +22,4 @@ test("messages arrive on all inputs of a compiled executable, started in an empt
   expect(errors).toBe("");
   expect(JSON.parse(output)).toEqual({ values: ["datagram", "stream", "tcp"], compiled: true });
   expect(await run.exited).toBe(0);
-}, 60_000);
+}, 120_000);

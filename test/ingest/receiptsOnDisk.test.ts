@@ -97,7 +97,7 @@ test("what was told to be spooled is there after a crash, and the position is ex
   await until(() => again.client.tokens(3).length === 1);
   const third = await resume(second);
   expect(third.position).toBe(count);
-}, 30_000);
+}, 120_000);
 
 test("a session goes on where it was after each of several stops, and others are not mixed up with it", async () => {
   const directory = newDirectory();
@@ -153,4 +153,4 @@ test("questions that never end leave no garbage behind that would not be collect
   }
   // 300,000 Syncs since: forty bytes for each would show.
   expect(process.memoryUsage().rss - before).toBeLessThan(40_000_000);
-}, 30_000);
+}, 120_000);

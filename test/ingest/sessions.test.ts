@@ -243,4 +243,4 @@ test("over any number of connections, each broken anywhere, each message is take
     ),
     { numRuns: 60 },
   );
-}, 30_000);
+}, 120_000);
