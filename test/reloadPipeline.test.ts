@@ -181,7 +181,7 @@ describe("topics that cannot be delivered", () => {
     await it.until(() => it.values().length === 5);
     await it.settled();
     expect(it.balance()).toMatchObject({ received: 15, delivered: 5, discarded: 10, agrees: true });
-  }, 60_000);
+  }, 120_000);
 
   test("a topic that is missing is made once auto_create_topics is on", async () => {
     await using it = await bench((settings) => {
@@ -194,7 +194,7 @@ describe("topics that cannot be delivered", () => {
     });
     await it.settled();
     expect(it.values()).toEqual(upTo(3));
-  }, 60_000);
+  }, 120_000);
 });
 
 describe("brokers", () => {
@@ -251,7 +251,7 @@ describe("brokers", () => {
     expect(it.log()).toContain("another cluster answers than before");
     expect(it.pipeline.ledger.total.possibleDuplicates).toBe(0);
     expect(it.balance()).toMatchObject({ received: 40, delivered: 40, agrees: true });
-  }, 60_000);
+  }, 120_000);
 
   test("another cluster, with a batch unanswered: it goes there too, and counts as possibly twice; what follows does not", async () => {
     await using it = await bench((settings) => {
@@ -274,7 +274,7 @@ describe("brokers", () => {
     expect(here.records("t").map(({ value }) => `${value}`)).toEqual(upTo(15, 5));
     expect(it.pipeline.ledger.total.possibleDuplicates).toBe(7);
     expect(it.balance()).toMatchObject({ received: 20, delivered: 20, held: 0, agrees: true });
-  }, 60_000);
+  }, 120_000);
 });
 
 describe("connections", () => {

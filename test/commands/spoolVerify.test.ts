@@ -149,7 +149,7 @@ test("a directory that is written to all the time has no damage, and can be expo
   }
   expect(Atomics.load(words, 1)).toBeGreaterThan(40);
   expect(checkDirectory(nodeFiles, path, false).findings.filter(({ kind }) => kind === "damage")).toEqual([]);
-}, 30_000);
+}, 120_000);
 
 test("a segment without a header, an index that is damaged, and a file under a wrong name are named", () => {
   const { path, log } = spool();
