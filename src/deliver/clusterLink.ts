@@ -58,6 +58,8 @@ export class ClusterLink {
   #link: Link | undefined;
   /** Addresses that failed since the last success. */
   readonly #tried = new Set<string>();
+  /** Failures since then: all may have been tried, more than once. */
+  #failures = 0;
   /** The brokers that the cluster named are asked last: the bootstrap list may be of another cluster. */
   #startOver = false;
 
@@ -109,12 +111,14 @@ export class ClusterLink {
   /** The answer on the connection in use was good; these are the brokers now. */
   succeeded(brokers: readonly Broker[]): void {
     this.#tried.clear();
+    this.#failures = 0;
     this.#startOver = false;
     this.#brokers = new Map(brokers.map((broker) => [broker.id, broker]));
   }
 
   /** The connection in use is no good: the next will be to another address. */
   failed(): void {
+    this.#failures++;
     if (this.#link !== undefined) this.#tried.add(nameOf(this.#link.address));
     this.close();
   }
@@ -154,7 +158,7 @@ export class ClusterLink {
     };
     const cancel = Number.isFinite(patience) ? this.#parts.after(patience, giveUp) : undefined;
     try {
-      await connection.connect(tcpPatience(this.#tried.size));
+      await connection.connect(tcpPatience(this.#failures));
     } catch (error) {
       throw late ? new Error(`connecting to ${connection.broker} took over ${patience} ms: is it well?`) : error;
     } finally {
