@@ -106,7 +106,7 @@ export class Sender {
   /** The connection may have been told to be silent: then all of the broker's are. */
   #listen(broker: Broker, { connection }: Wire): void {
     const { log, now } = this.#parts;
-    if (!broker.throttle.tell(connection.throttledUntil, Date.now(), now())) return;
+    if (!broker.throttle.tell(connection.throttledUntil, performance.now(), now())) return;
     const { id, host, port } = broker;
     const fields = { broker: `${host}:${port}`, id, for_ms: Math.ceil(broker.throttle.left(now())) };
     log.warn("a broker throttles us: a quota is used up, messages wait", fields, fields.broker);

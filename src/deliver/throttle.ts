@@ -3,17 +3,17 @@
 export class Throttle {
   /** ms in total that it has asked for since the start. */
   total = 0;
-  /** The latest end that a connection told of, ms since the epoch. */
+  /** The latest end that a connection told of, on its clock. */
   #told = 0;
-  /** The same on the clock of `now`, which nobody sets. */
+  /** The same on the clock of `now`. */
   #until = Number.NEGATIVE_INFINITY;
 
-  /** A connection was told to be silent until `until`, ms since the epoch. Returns whether a silence begins with that. */
-  tell(until: number, wallClock: number, now: number): boolean {
+  /** A connection was told to be silent until `until`, on its clock, which shows `clock`. Returns whether a silence begins. */
+  tell(until: number, clock: number, now: number): boolean {
     if (until <= this.#told) return false;
     this.#told = until;
     const begins = this.#until <= now;
-    const end = now + until - wallClock;
+    const end = now + until - clock;
     this.total += Math.max(0, end - Math.max(now, this.#until));
     this.#until = Math.max(this.#until, end);
     return begins && this.#until > now;

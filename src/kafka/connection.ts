@@ -70,7 +70,7 @@ export class KafkaConnection {
     return this.#state === "open";
   }
 
-  /** Until when the broker wants no requests, ms since the epoch. Requests made before that wait for it. */
+  /** Until when the broker wants no requests, on the clock of performance.now(). Requests made before that wait for it. */
   get throttledUntil(): number {
     return this.#pipeline.throttledUntil;
   }

@@ -32,7 +32,7 @@ const MAX_CORRELATION_ID = 0x7fffffff;
 const EMPTY = Buffer.alloc(0);
 
 export class Pipeline {
-  /** Until when the broker wants no requests, ms since the epoch. */
+  /** Until when the broker wants no requests, on the clock of performance.now(). */
   throttledUntil = 0;
   everAnswered = false;
 
@@ -75,7 +75,7 @@ export class Pipeline {
         correlationId: -1,
         maxResponse: request.maxResponse ?? MAX_RESPONSE,
       };
-      if (this.#throttled.length === 0 && this.throttledUntil <= Date.now()) this.#send(pending);
+      if (this.#throttled.length === 0 && this.throttledUntil <= performance.now()) this.#send(pending);
       else this.#throttled.push(pending);
       this.#armThrottleTimer();
     });
@@ -96,7 +96,7 @@ export class Pipeline {
     this.#inFlight.shift();
     this.everAnswered = true;
     const throttle = Math.min(value.throttleTime ?? 0, MAX_THROTTLE);
-    if (throttle > 0) this.throttledUntil = Math.max(this.throttledUntil, Date.now() + throttle);
+    if (throttle > 0) this.throttledUntil = Math.max(this.throttledUntil, performance.now() + throttle);
     pending.resolve(value);
   }
 
@@ -145,14 +145,14 @@ export class Pipeline {
     if (this.#throttled.length === 0 || this.#throttleTimer !== undefined) return;
     const release = () => {
       this.#throttleTimer = undefined;
-      while (this.throttledUntil <= Date.now()) {
+      while (this.throttledUntil <= performance.now()) {
         const pending = this.#throttled.shift();
         if (pending === undefined) return;
         this.#send(pending);
       }
       this.#armThrottleTimer();
     };
-    this.#throttleTimer = setTimeout(release, Math.max(1, this.throttledUntil - Date.now()));
+    this.#throttleTimer = setTimeout(release, Math.max(1, this.throttledUntil - performance.now()));
   }
 
   /** One timer for all: answers come in order, so the oldest request is the first to be late. */
