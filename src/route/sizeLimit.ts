@@ -10,9 +10,12 @@ const NEAR = 1.25;
 const AT_LEAST = 1 / 4;
 /** After so many batches of about the size allowed, a larger one is tried: the limit may have been raised. */
 const TRY_AFTER = 1000;
-/** And it is so much larger than the smallest that was refused, with some room for compression that turns out differently. */
+/**
+ * And it is so much larger than the smallest that was refused; again so much, if after as many there was none that size (two
+ * messages may be far more). With some room for compression that turns out differently.
+ */
 const TRIED = 1.25;
-const TRIED_AT_MOST = 1.5;
+const TRIED_ROOM = 1.2;
 /** A batch of at least this share of the size allowed counts as one of about that size. */
 const ABOUT = 1 / 2;
 /** How fast the measure of compression goes back from the worst that was seen. */
@@ -31,9 +34,10 @@ export class SizeLimit {
   #accepted = 0;
   /** Bytes sent for each byte before compression, rather too many than too few. */
   #ratio = 1;
-  /** Batches of about the size allowed since a larger one was tried. */
+  /** Batches of about the size allowed since a larger one was last wanted. */
   #full = 0;
-  #trying = false;
+  /** A batch is tried that is so many times the smallest refused; 0: none is. */
+  #tried = 0;
 
   /** Bytes, as sent, that batches are kept below; undefined: no limit is known. */
   get known(): number | undefined {
@@ -42,7 +46,7 @@ export class SizeLimit {
 
   /** Whether it is not worth asking the broker. */
   isTooLarge({ bytes, count }: Size): boolean {
-    return count > 1 && bytes.length >= this.#refused * (this.#trying ? TRIED_AT_MOST : 1);
+    return count > 1 && bytes.length >= this.#refused * (this.#tried > 0 ? this.#tried * TRIED_ROOM : 1);
   }
 
   /** It is too large, and is not sent, but cut: into parts of how many bytes, before they are compressed? */
@@ -57,14 +61,17 @@ export class SizeLimit {
     if (length >= this.#refused) {
       // The limit was raised: how far, the next refusal tells.
       this.#refused = this.most = Number.POSITIVE_INFINITY;
-      this.#trying = false;
+      this.#tried = 0;
     }
     if (length > this.#accepted) this.#accepted = length;
     if (this.#refused === Number.POSITIVE_INFINITY) return;
     if (plainBytes < this.most * ABOUT) return;
     const ratio = length / plainBytes;
     this.#ratio = Math.max(ratio, this.#ratio + (ratio - this.#ratio) * FADING);
-    if (!this.#trying && ++this.#full >= TRY_AFTER) this.#trying = true;
+    if (++this.#full >= TRY_AFTER) {
+      this.#full = 0;
+      this.#tried = TRIED * (this.#tried || 1);
+    }
     this.#bound();
   }
 
@@ -72,7 +79,7 @@ export class SizeLimit {
   refuse({ bytes: { length }, plainBytes, count }: Size): void {
     if (count === 1) return;
     this.refusals++;
-    this.#trying = false;
+    this.#tried = 0;
     this.#full = 0;
     this.#refused = Math.min(this.#refused, length);
     // It was lowered, then.
@@ -88,7 +95,7 @@ export class SizeLimit {
   /** Bytes, as sent, that a batch should come to. */
   get #target(): number {
     const [taken, refused] = [this.#accepted, this.#refused];
-    if (this.#trying) return refused * TRIED;
+    if (this.#tried > 0) return refused * this.#tried;
     if (refused <= taken * NEAR) return taken;
     return Math.max(Math.sqrt(taken * refused), refused * AT_LEAST);
   }

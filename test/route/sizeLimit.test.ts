@@ -98,6 +98,21 @@ describe("the limit of a topic's batches", () => {
     expect(known.refusals - refusals).toBeLessThanOrEqual((state.sent - sent) / 900);
   });
 
+  test("is found again when it was raised, also where two messages are far more than what was refused, and one less", () => {
+    const known = new SizeLimit();
+    const batchOf = (count: number, size: number) => {
+      const plainBytes = 61 + count * size;
+      return { bytes: Buffer.alloc(plainBytes), plainBytes, count };
+    };
+    known.refuse(batchOf(2, 600));
+    for (let sent = 0; sent < 5_000 && known.known !== undefined; sent++) {
+      const batch = batchOf(Math.max(1, Math.floor((Math.min(known.most, 100_000) - 61) / 950)), 950);
+      expect(known.isTooLarge(batch)).toBe(false);
+      known.accept(batch);
+    }
+    expect(known.known).toBeUndefined();
+  });
+
   test("is not judged by a message that is too large alone, nor by the batch that it was in", () => {
     const { known, state, deliver } = world(100_000);
     deliver(1_000_000, () => 1);
