@@ -1,5 +1,5 @@
 // The log: one line per event, on stderr or in a file, in the form its reader wants, with no secret in it.
-import { closeSync, fstatSync, openSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import pino from "pino";
 import { journalLine, textLine } from "./logFormat.ts";
 import { cleanFields, cleanText } from "./logRedact.ts";
@@ -171,7 +171,7 @@ function openSink(file: string): Sink {
 function reopened(sink: { reopen(): void }, file: string): string | undefined {
   try {
     // First by hand: when the sink itself fails to open, it has let go of the old file already.
-    closeSync(openSync(file, "a", FILE_MODE));
+    tryToOpen(file);
     sink.reopen();
     return undefined;
   } catch (error) {
@@ -179,8 +179,15 @@ function reopened(sink: { reopen(): void }, file: string): string | undefined {
   }
 }
 
+/** Throws when it cannot be written, also instead of waiting for somebody to read from a pipe (ENXIO). */
+function tryToOpen(file: string): void {
+  const { O_WRONLY, O_APPEND, O_CREAT, O_NONBLOCK } = constants;
+  closeSync(openSync(file, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, FILE_MODE));
+}
+
 function open(dest: string | number) {
   try {
+    if (typeof dest === "string") tryToOpen(dest);
     return pino.destination({ dest, sync: true, mkdir: false, maxLength: MAX_UNWRITTEN, mode: FILE_MODE });
   } catch (error) {
     throw new Error(`the log file ${dest} (log.file) cannot be opened: ${codeOf(error)}`, { cause: error });
@@ -188,6 +195,7 @@ function open(dest: string | number) {
 }
 
 function codeOf(error: unknown): string {
+  if (error instanceof Error && "code" in error && error.code === "ENXIO") return "nobody reads from this pipe (ENXIO)";
   return error instanceof Error && "code" in error ? String(error.code) : String(error);
 }
 

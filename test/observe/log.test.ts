@@ -171,6 +171,17 @@ test("a file that cannot be opened is an error, not a silent loss", () => {
   expect(() => createLogger({ level: "info", format: "json", file: "/no/such/directory/bruce.log" })).toThrow(/ENOENT/);
 });
 
+test("a pipe that nobody reads from is an error, not the end of all work until somebody does", () => {
+  const directory = mkdtempSync(join(tmpdir(), "bruce-log-"));
+  directories.push(directory);
+  const pipe = join(directory, "pipe");
+  expect(Bun.spawnSync(["mkfifo", pipe]).exitCode).toBe(0);
+  const log = createLogger({ level: "info", format: "json", file: join(directory, "first") });
+  expect(log.prepare({ level: "info", format: "json", file: pipe })).toEqual({
+    problem: `the log file ${pipe} (log.file) cannot be opened: nobody reads from this pipe (ENXIO)`,
+  });
+});
+
 test("other settings can be put in force while it is written: level, format and file, also for its children", () => {
   const directory = mkdtempSync(join(tmpdir(), "bruce-log-"));
   directories.push(directory);
