@@ -143,7 +143,7 @@ export class Answers {
         return;
     }
     // It took the batch, or found fault with this batch only: the next one shows how things are now.
-    if (heldByBroker(topic)) this.#release(topic);
+    if (heldByBroker(topic)) this.release(topic);
     enqueue(outbox);
   }
 
@@ -178,7 +178,7 @@ export class Answers {
     const { topic } = outbox.partition;
     if (outcome.unauthorized && topic.settings.unauthorizedTopic === "discard") {
       this.giveUp(outbox, batch, "unauthorized_topic");
-      if (heldByBroker(topic)) this.#release(topic);
+      if (heldByBroker(topic)) this.release(topic);
       enqueue(outbox);
       return;
     }
@@ -196,8 +196,9 @@ export class Answers {
     outbox.wait(settings.delivery.backoffMax * (0.5 + random()), () => enqueue(outbox));
   }
 
-  #release(topic: Topic): void {
-    this.#parts.log.info("a held topic can be written again", { topic: topic.name }, topic.name);
+  /** Lets a topic be written that a broker refused. */
+  release(topic: Topic, why = "a held topic can be written again"): void {
+    this.#parts.log.info(why, { topic: topic.name }, topic.name);
     topic.setStanding({ kind: "live" });
     this.#parts.onRelease(topic);
   }

@@ -148,6 +148,9 @@ export class Dispatcher implements DueListener {
 
   /** The topic's standing or leaders changed: all that can go now goes, and where it should. */
   topicChanged(topic: Topic): void {
+    if (heldByBroker(topic) && this.#othersCanTry(topic))
+      // Should it be refused again, it is one of these that tries from then on.
+      this.#answers.release(topic, "a held topic is tried by other partitions: those that were have no leader");
     for (const partition of topic.allPartitions()) {
       const outbox = this.#outbox(partition);
       if (outbox.state.kind === "queued" && outbox.state.line !== this.#laneOf(outbox)) {
@@ -264,6 +267,17 @@ export class Dispatcher implements DueListener {
       if (outbox.state.kind === "idle") free.push(partition);
     }
     return free;
+  }
+
+  /** Of a topic that a broker refused: no batch is going to show when that is over, but others could. */
+  #othersCanTry(topic: Topic): boolean {
+    let others = false;
+    for (const partition of topic.allPartitions()) {
+      if (this.#brokers.get(partition.leader) === undefined) continue;
+      if (this.sends(partition) !== "nothing") return false;
+      others = true;
+    }
+    return others;
   }
 
   #isReached(partition: Partition): boolean {

@@ -55,6 +55,25 @@ test("a topic that a broker refused is tried again although its partition had no
   expect(it.values()).toEqual(["0", "1", "2"]);
 });
 
+test("a topic that a broker refused is tried by others when the partition that was refused has no leader", async () => {
+  await using it = await testPipeline();
+  it.broker.createTopic("t", 2);
+  const refusal = it.broker.faults.always("Produce", { kind: "error", code: 29 });
+  it.send({ value: "refused", partitionKey: 0 });
+  await it.until(() => it.pipeline.topics.get("t")?.standing.kind === "held");
+  it.send({ value: "held", partitionKey: 1 });
+  it.broker.setLeader("t", 0, -1);
+  it.pipeline.cluster.refresh("the test took the leader away");
+  await it.until(() => it.pipeline.topics.get("t")?.partitions[0]?.leader === -1);
+  refusal.remove();
+  await it.until(() => it.balance().delivered === 1);
+  expect(it.values("t", 1)).toEqual(["held"]);
+  it.broker.setLeader("t", 0, 1);
+  it.pipeline.cluster.refresh("the test gave it a leader");
+  await it.settled();
+  expect(it.values("t", 0)).toEqual(["refused"]);
+});
+
 test("a topic that a broker refused goes on when the batch that tried again is given up", async () => {
   await using it = await testPipeline();
   it.broker.faults.once("Produce", { kind: "error", code: 44 });
