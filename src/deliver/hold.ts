@@ -29,6 +29,9 @@ const TOO_MUCH = 1 / 4;
 /** Bytes of batches that are moved to other partitions before the event loop gets its turn. */
 const MOVED_AT_ONCE = 4 << 20;
 
+/** Setting batches apart takes 10 ms for each MB of them, in which nothing else is done: so long at a time, in ms. */
+const PARK_TIME = 50;
+
 /** In memory only: of the memory for batches, what held messages may take beyond their own. */
 const OVERFLOW = 1 / 2;
 
@@ -58,6 +61,10 @@ export class Holder {
   readonly #since = new Map<Partition, number>();
   #timer: ReturnType<typeof setInterval> | undefined;
   #looking = false;
+  /** What would be set apart later than this waits for the next look. */
+  #parkUntil = 0;
+  #postponed = false;
+  #soon: ReturnType<typeof setTimeout> | undefined;
 
   constructor(parts: HolderParts) {
     this.#parts = parts;
@@ -70,6 +77,8 @@ export class Holder {
 
   stop(): void {
     clearInterval(this.#timer);
+    clearTimeout(this.#soon);
+    this.#timer = this.#soon = undefined;
   }
 
   /** The topic has come to be held: what of it was not sent waits apart. */
@@ -88,9 +97,16 @@ export class Holder {
     this.#looking = true;
     const { topics, brokers, now } = this.#parts;
     const time = now();
+    this.#parkUntil = time + PARK_TIME;
+    this.#postponed = false;
     this.#unreachable.look(brokers());
     for (const topic of topics()) if (topic.standing.kind === "live") this.#lookAt(topic, time, pressed);
     this.#looking = false;
+    if (!this.#postponed || this.#timer === undefined) return;
+    this.#soon ??= setTimeout(() => {
+      this.#soon = undefined;
+      this.look(pressed);
+    });
   }
 
   #lookAt(topic: Topic, time: number, pressed: boolean): void {
@@ -120,7 +136,10 @@ export class Holder {
         const much = partition.keyed.memory.used >= memory.cap * TOO_MUCH;
         // Where new messages go elsewhere already, there is nothing to wait for.
         if (moves && (long || pressed || much || partition.leader < 0)) topic.park(partition, why);
-        else if (long || pressed || much) this.#park(topic, partition, why);
+        else if (long || pressed || much) {
+          if (this.#parts.now() < this.#parkUntil) this.#park(topic, partition, why);
+          else this.#postponed = true;
+        }
       }
       if (moves && partition.parked !== undefined) this.#moveOn(topic, partition);
     }
@@ -178,8 +197,8 @@ export class Holder {
       const batch = partition.keyed.takeOldest() as Batch;
       left -= batch.bytes.length;
       const unsent = { batches: [batch], partitionKey: topic.partitions.indexOf(partition) };
-      takeBack(topic.name, [unsent], (number, bytes, receivedAt) =>
-        waiting.append(number, bytes, 0, bytes.length, markOf(number, receivedAt)),
+      takeBack(topic.name, [unsent], (number, bytes, length, receivedAt) =>
+        waiting.append(number, bytes, 0, length, markOf(number, receivedAt)),
       );
       drain();
     }
@@ -224,9 +243,9 @@ export class Holder {
     const { frame, done } = waiting.putBack((numbers) => settle.moved(topic, numbers));
     const most = around.heldMemory.cap + around.memory.cap;
     const one = new MessageNumbers();
-    takeBack(topic.name, unsent, (number, bytes, receivedAt) => {
+    takeBack(topic.name, unsent, (number, bytes, length, receivedAt) => {
       if (!waiting.refuses || around.heldMemory.used < most)
-        frame(number, bytes, 0, bytes.length, markOf(number, receivedAt));
+        frame(number, bytes, 0, length, markOf(number, receivedAt));
       else {
         // Unpacked, batches are many times larger.
         one.clear();

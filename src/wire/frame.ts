@@ -12,7 +12,7 @@ export const PARTITION_KEY = 257;
 /** Size, ApiKey and ApiVersion: no message of any kind is shorter. */
 export const FRAME_HEADER = 8;
 /** Bytes of an AnyPartition message besides its topic, key and value; PartitionKey has four more. */
-const ANY_PARTITION_OVERHEAD = 28;
+export const ANY_PARTITION_OVERHEAD = 28;
 
 /** What is wrong with a frame. Numbers, because one is made for every message. */
 export const FrameFault = {
@@ -47,6 +47,15 @@ export interface Message {
   /** Empty: no key. */
   key: Uint8Array;
   value: Uint8Array;
+}
+
+/** Where the parts of a message lie in memory, and its timestamp as the two halves of an int64. */
+export interface MessageParts {
+  timestamp: { high: number; low: number };
+  keyStart: number;
+  keyEnd: number;
+  valueStart: number;
+  valueEnd: number;
 }
 
 /** The frame of a message whose partition the forwarder chooses. */

@@ -48,7 +48,7 @@ test("messages come back from any batches as they went in, by number, and leave 
       });
       for (const to of unsent.keys()) close(to);
       const found: [number, string][] = [];
-      takeBack("t", unsent, (number, frame) => void found.push([number, frame.toString("hex")]));
+      takeBack("t", unsent, (number, bytes, length) => void found.push([number, bytes.toString("hex", 0, length)]));
       expect(found).toEqual(expected as [number, string][]);
       expect(budget.used).toBe(0);
     }),
