@@ -54,6 +54,8 @@ export async function requestToken(grant: TokenGrant): Promise<Token> {
       // To be sent elsewhere with the secret is not what was configured.
       redirect: "manual",
       signal: AbortSignal.timeout(PATIENCE),
+      // The environment may have the runtime print requests, with the secret in them (BUN_CONFIG_VERBOSE_FETCH).
+      verbose: false,
       // Said for the environment, which may have the runtime trust anybody (NODE_TLS_REJECT_UNAUTHORIZED).
       tls: url.protocol === "https:" ? { ca: authorities(ca), rejectUnauthorized: true } : undefined,
       ...(isLoopback(url.hostname) ? { proxy: false as const } : {}),

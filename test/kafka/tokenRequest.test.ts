@@ -110,6 +110,18 @@ test("an answer that is no HTTP, or was packed wrongly, is told of in words for 
   expect(message).toEndWith("/oauth/token gives no token: it speaks no TLS: look at kafka.sasl.token_url");
 });
 
+test("the environment cannot have the request printed", async () => {
+  const url = serve(() => Response.json({ access_token: "hunter3" }));
+  const module = new URL("../../src/kafka/tokenRequest.ts", import.meta.url).href;
+  const grant = `{ url: new URL("${url.href}"), clientId: "id", clientSecret: "hunter2" }`;
+  const code = `const { requestToken } = await import("${module}"); console.log((await requestToken(${grant})).value.length)`;
+  const env = { ...process.env, BUN_CONFIG_VERBOSE_FETCH: "curl" };
+  const child = Bun.spawn([process.execPath, "-e", code], { env, stdout: "pipe", stderr: "pipe" });
+  const [out, error] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+  expect(out).toBe("7\n");
+  expect(error).not.toContain("Authorization");
+});
+
 test("an issuer that is not there is told of", async () => {
   const { message } = await failure(ask(new URL("http://127.0.0.1:1/token")));
   expect(message).toContain("nothing listens there: look at kafka.sasl.token_url");
