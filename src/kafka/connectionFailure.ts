@@ -111,6 +111,9 @@ export function closedHint(during: string | undefined, everAnswered: boolean, tl
   return everAnswered || during === undefined ? "" : ": does it want a login (kafka.sasl)?";
 }
 
+/** Of what a broker says, characters. */
+const MAX_SAID = 500;
+
 /** The failure behind whatever the handshake threw. kafkajs' errors are told by name, since it exports few. */
 export function handshakeFailure(broker: string, thrown: unknown): KafkaFailure {
   if (thrown instanceof KafkaFailure) return thrown;
@@ -118,7 +121,7 @@ export function handshakeFailure(broker: string, thrown: unknown): KafkaFailure 
   const { name, type = "", message } = error;
   if (name === "TokenFailure") return new KafkaFailure("authentication", broker, `no login to ${broker}: ${message}`);
   if (name === "KafkaJSSASLAuthenticationError" || type.includes("SASL")) {
-    const said = message.replace(/^SASL [\w -]+ authentication failed: /, "");
+    const said = message.replace(/^SASL [\w -]+ authentication failed: /, "").slice(0, MAX_SAID);
     return new KafkaFailure("authentication", broker, `${broker} refused the login: ${said}: look at kafka.sasl`);
   }
   if (name === "KafkaJSServerDoesNotSupportApiKey" || name === "KafkaJSNonRetriableError") {

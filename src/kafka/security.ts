@@ -20,6 +20,9 @@ export interface SecuritySource {
 /** `problem` names the setting, the file and the reason; neither it nor a warning ever has a secret in it. */
 export type OpenedSecurity = { security: SecuritySource; warnings: string[] } | { problem: string };
 
+/** Of a stranger's certificate, characters. */
+const MAX_NAMES = 300;
+
 /** Reads the files of kafka.tls and kafka.sasl now. The settings are consistent already. */
 export function openSecurity({ tls, sasl }: Pick<Settings["kafka"], "tls" | "sasl">): OpenedSecurity {
   const files = tls.enabled ? readTlsFiles(tls) : undefined;
@@ -73,6 +76,8 @@ function tlsOptions(
 function identity(name: string, certificate: PeerCertificate): Error | undefined {
   if (checkServerIdentity(name, certificate) === undefined) return undefined;
   const names = certificate.subjectaltname ?? `CN:${certificate.subject?.CN ?? "nobody"}`;
-  const message = `its certificate is for ${names}, not for ${name}`;
+  // Whoever it is may be called by thousands of names.
+  const shown = names.length > MAX_NAMES ? `${names.slice(0, MAX_NAMES)}…` : names;
+  const message = `its certificate is for ${shown}, not for ${name}`;
   return Object.assign(new Error(message), { code: "ERR_TLS_CERT_ALTNAME_INVALID" });
 }

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createServer, type TLSSocket } from "node:tls";
+import { createServer, type PeerCertificate, type TLSSocket } from "node:tls";
 import type { Settings } from "../../src/config/settings.ts";
 import { openSecurity, type Security, securityObjections } from "../../src/kafka/security.ts";
 import { type Authority, type Certificate, makeAuthority } from "../support/certificates.ts";
@@ -84,6 +84,16 @@ describe("the name that TLS asks for", () => {
     );
     const any = open({ ...tls, verify: false }).security.forHost("localhost");
     expect(await connect("localhost", any)).toContain("closed the connection during ApiVersions");
+  });
+
+  test("of a stranger with countless names only some are told", () => {
+    const { ssl } = open({ ca: authority.cert }).security.forHost("kafka.example");
+    const subjectaltname = Array.from({ length: 1000 }, (_, index) => `DNS:${index}.example`).join(", ");
+    const certificate = { subject: {}, subjectaltname } as PeerCertificate;
+    const message = ssl?.checkServerIdentity?.("kafka.example", certificate)?.message ?? "";
+    expect(message).toStartWith("its certificate is for DNS:0.example, ");
+    expect(message).toEndWith("…, not for kafka.example");
+    expect(message.length).toBeLessThan(400);
   });
 
   test("an authority that is not known ends it: only those of `ca` are trusted, or the system's", async () => {
