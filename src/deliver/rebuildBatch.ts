@@ -62,15 +62,18 @@ function rebuild(batch: Batch, how: Rebuilding, partOf: (index: number, record: 
   // One that was never sent has no checksum yet.
   stampBatch(batch.bytes, NO_PRODUCER);
   const { records } = readRecordBatch(batch.bytes);
-  const builders: BatchBuilder[] = [];
-  records.forEach((record, index) => {
+  const result: Batch[] = [];
+  let builder: BatchBuilder | undefined;
+  let building = NO_PART;
+  for (const [index, record] of records.entries()) {
     const part = partOf(index, record);
-    if (part === NO_PART) return;
-    let builder = builders[part];
-    if (builder === undefined) {
+    if (part === NO_PART) continue;
+    if (builder === undefined || part !== building) {
+      // Each is closed before the next begins: an open one takes more memory, and there may be thousands.
+      if (builder !== undefined) result.push(builder.close(how.compression));
       builder = new BatchBuilder(how.pool, batch.memory, batch.openedAt);
       builder.receivedAt = batch.receivedAt;
-      builders[part] = builder;
+      building = part;
     }
     const key = record.key ?? Buffer.alloc(0);
     const value = record.value ?? Buffer.alloc(0);
@@ -85,8 +88,8 @@ function rebuild(batch: Batch, how: Rebuilding, partOf: (index: number, record: 
       valueStart: 8 + key.length,
       valueEnd: parcel.length,
     });
-  });
-  const result = builders.map((builder) => builder.close(how.compression));
+  }
+  if (builder !== undefined) result.push(builder.close(how.compression));
   batch.dispose();
   return result;
 }
