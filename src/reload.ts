@@ -136,7 +136,7 @@ export class Reloader {
     const changed = changedIn(plan.now, rotated);
     if (changed("kafka.tls", "kafka.sasl")) {
       this.#parts.security.current = opened.security;
-      for (const warning of opened.warnings) log.warn(warning);
+      for (const warning of [...opened.warnings, ...(loaded.warnings ?? [])]) log.warn(warning);
     }
     const tell = () => this.#tell(plan, rotated);
     // In the log where it is looked for: the old one must not end, nor the new one begin, without a word.

@@ -1,6 +1,6 @@
 // Reading the configuration again: all of it or nothing, told without secrets, whatever comes when.
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadSettings } from "../src/config/load.ts";
@@ -42,7 +42,7 @@ interface BenchOptions {
 function bench({ set = [], env = {}, text, byDefault = false, start = true }: BenchOptions = {}): Bench {
   const place = byDefault ? join(directory, "bruce", "bruce.toml") : file;
   if (byDefault) mkdirSync(join(directory, "bruce"));
-  const write = (content: string) => writeFileSync(place, content);
+  const write = (content: string) => writeFileSync(place, content, { mode: 0o600 });
   if (text !== undefined) write(text);
   const surroundings = { ...env, XDG_CONFIG_HOME: directory };
   const load = () => loadSettings({ file: byDefault ? undefined : file, set, env: surroundings, uid: 1000 });
@@ -269,6 +269,13 @@ describe("credentials", () => {
     expect(it.told[0]?.("kafka.sasl")).toBe(true);
     expect(it.lines).toMatchObject([{ changed: ["kafka.sasl.password changed"] }]);
     expect(JSON.stringify([it.lines, it.reloader.status])).not.toContain("hunter");
+  });
+
+  test("a password in a file that everybody may read is warned of", () => {
+    const it = bench({ text: sasl('password = "hunter1"') });
+    chmodSync(file, 0o644);
+    const warning = { level: "warn", msg: `kafka.sasl.password: everybody may read ${file}: chmod o-r` };
+    expect(it.reload(sasl('password = "hunter2"'))).toMatchObject([warning, { level: "info" }]);
   });
 
   test("a password file whose content changed counts as a change, though no setting did; the same content does not", () => {

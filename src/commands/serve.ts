@@ -67,7 +67,7 @@ async function serve(options: ServeOptions, signals: Signals, dev: DevSurroundin
   const reloader = new Reloader({ settings, file, load, openSecurity, security, log });
   signals.follow(log, reloader);
   log.info("starting", { version: VERSION, config: file ?? "defaults", kafka: brokerList(settings) });
-  for (const warning of opened.warnings) log.warn(warning);
+  for (const warning of [...opened.warnings, ...(loaded.warnings ?? [])]) log.warn(warning);
   let daemon: Daemon;
   try {
     daemon = await startDaemon({ settings, security, log, version: VERSION, config: () => reloader.status });

@@ -4,6 +4,7 @@ import { readArgument } from "./argument.ts";
 import { checkTree } from "./check.ts";
 import { placeOf } from "./consistency.ts";
 import type { Environment } from "./expand.ts";
+import { exposedSecrets } from "./exposed.ts";
 import { defaultPlaces, ownSurroundings } from "./places.ts";
 import { readToml } from "./read.ts";
 import { dotted } from "./toml.ts";
@@ -32,8 +33,17 @@ export interface Objection {
   message: string;
 }
 
-/** `file`: what was read; undefined when there was none. `blank`: it was, and there is nothing in it, not even a comment. */
-export type Loaded = { settings: Settings; file: string | undefined; blank?: true } | { errors: ConfigError[] };
+export type Loaded = LoadedSettings | { errors: ConfigError[] };
+
+export interface LoadedSettings {
+  settings: Settings;
+  /** What was read; undefined when there was none. */
+  file: string | undefined;
+  /** It was, and there is nothing in it, not even a comment. */
+  blank?: true;
+  /** About secrets that are none; without any. */
+  warnings?: string[];
+}
 
 /** Reads and checks everything; gives the settings, or all that is wrong. */
 export function loadSettings(options: LoadOptions): Loaded {
@@ -61,7 +71,11 @@ export function loadSettings(options: LoadOptions): Loaded {
     for (const { path, message } of objections(checked.settings)) {
       errors.push({ ...placeOf(tree, path), key: dotted(path), message });
     }
-    if (errors.length === 0) return { settings: checked.settings, file: path, ...(blank ? { blank } : {}) };
+    if (errors.length === 0) {
+      const warnings = exposedSecrets(tree, path);
+      const more = { ...(blank ? { blank } : {}), ...(warnings.length > 0 ? { warnings } : {}) };
+      return { settings: checked.settings, file: path, ...more };
+    }
   }
   // Arguments stand last, as they are read last; the file's errors in its order.
   const order = (error: ConfigError): number => (error.line === 0 ? Number.POSITIVE_INFINITY : error.line);
