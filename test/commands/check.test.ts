@@ -54,3 +54,16 @@ test("without any file there are the defaults", async () => {
 test("one error is one error", async () => {
   expect((await check("a = 1")).stderr).toEndWith("unknown setting\n1 error\n");
 });
+
+test("what is allowed and unwise is warned of, without a secret, and is no error", async () => {
+  const { code, stdout, stderr } = await check(
+    '[kafka.sasl]\nmechanism = "plain"\nusername = "u"\npassword = "hunter1"\n',
+    ["kafka.sasl.password=hunter2"],
+  );
+  expect(code).toBe(0);
+  expect(stderr).toBe(
+    "warning: kafka.sasl: plain without kafka.tls lets the network read the secret\n" +
+      "warning: kafka.sasl.password: everybody may read command lines: leave it out of --set\n",
+  );
+  expect(stdout).not.toContain("hunter");
+});
