@@ -88,9 +88,12 @@ export class Broker {
   }
 
   laneFor(outbox: Outbox): Lane {
-    if (!this.isQuick(outbox.partition)) return this.slow;
+    const quick = this.isQuick(outbox.partition);
     // A failure comes at once: no reason to wait behind what is stuck.
-    return outbox.slow && !this.slow.late ? this.slow : this.fast;
+    const [its, other] = quick && (!outbox.slow || this.slow.late) ? [this.fast, this.slow] : [this.slow, this.fast];
+    // A broker may let in only so many connections: better together than not at all. What could delay all waits for a while.
+    const instead = quick ? its.unreachable : its.hopeless;
+    return instead && other.state.kind === "open" && !other.late ? other : its;
   }
 
   /** Closes both lanes; returns the partitions that stood in their lines. */

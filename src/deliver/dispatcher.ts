@@ -83,10 +83,12 @@ export class Dispatcher implements DueListener {
         const fields = { broker: `${host}:${port}`, id, ...what };
         log.info("a broker is slow to answer: what else is for it goes another way", fields, fields.broker);
       },
-      onFailure: ({ host, port }, lane, why, delay) => {
+      onFailure: (broker, lane, why, delay) => {
+        const { host, port } = broker;
         const fields = { broker: `${host}:${port}`, why, in_ms: Math.round(delay) };
         log.warn("a broker cannot be reached, trying again", fields, fields.broker);
         cluster.refresh(why);
+        for (const outbox of lane.line.filter((each) => broker.laneFor(each) !== lane)) this.#lineUpAnew(lane, outbox);
         // What is for any partition need not wait for this one.
         for (const { partition } of lane.line) if (partition.topic.any.due) this.#stranded.add(partition.topic);
         this.#wakeStranded();

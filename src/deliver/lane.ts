@@ -45,6 +45,8 @@ const FIRST_TRY = 10;
 const LOGIN_MARGIN = 2_000;
 /** Many log in at the same time, after an outage: of a login's time, what each may renew it earlier by. */
 const LOGIN_JITTER = 0.1;
+/** Tries in vain after which others may have to do. */
+const HOPELESS_AFTER = 3;
 /** What a timer takes, ms. */
 const LONGEST_DELAY = 2 ** 31 - 1;
 
@@ -101,6 +103,11 @@ export class Lane implements Line {
 
   get unreachable(): boolean {
     return this.state.kind === "backing off";
+  }
+
+  /** It cannot be reached, and could not several times before. */
+  get hopeless(): boolean {
+    return this.unreachable && this.#tries >= HOPELESS_AFTER;
   }
 
   /** It failed, and no answer came since: also when it is open again, for a broker may take a connection and say nothing. */

@@ -83,3 +83,44 @@ test("a batch for any partition leaves the slow lane's line when there is a quic
   frozen.thaw();
   await it.settled();
 });
+
+test("what failed once goes by the fast lane when the slow one gets no connection", async () => {
+  await using it = await testPipeline(patient);
+  it.broker.createTopic("t", 2);
+  it.send({ value: "warm", partitionKey: 0 });
+  await it.settled();
+  const refused = it.broker.faults.always("Connect", { kind: "cut" });
+  it.broker.faults.once("Produce", { kind: "error", code: 19 });
+  it.send({ value: "again", partitionKey: 0 });
+  await it.settled();
+  expect(refused.hits).toBeGreaterThan(0);
+  expect(it.values("t", 0)).toEqual(["warm", "again"]);
+});
+
+test("and the other way round: one connection does for both, whichever it is", async () => {
+  await using it = await testPipeline();
+  it.broker.createTopic("t", 1);
+  it.send({ value: "warm", partitionKey: 0 });
+  await it.settled();
+  const [broker] = [...it.pipeline.dispatcher.brokers()];
+  it.broker.faults.once("Produce", { kind: "silent" });
+  it.send({ value: "late", partitionKey: 0 });
+  await it.until(() => broker?.slow.state.kind === "open");
+  it.broker.faults.always("Connect", { kind: "cut" });
+  it.send({ value: "more", partitionKey: 0 });
+  await it.settled();
+  expect(it.values("t", 0)).toEqual(["warm", "late", "more"]);
+});
+
+test("also when it timed out", async () => {
+  await using it = await testPipeline(patient);
+  it.broker.createTopic("t", 1);
+  it.send({ value: "warm", partitionKey: 0 });
+  await it.settled();
+  const [broker] = [...it.pipeline.dispatcher.brokers()];
+  it.broker.faults.always("Connect", { kind: "cut" });
+  for (const set of broker?.sets() ?? []) broker?.judge(set, "suspect");
+  it.send({ value: "more", partitionKey: 0 });
+  await it.settled();
+  expect(it.values("t", 0)).toEqual(["warm", "more"]);
+});
