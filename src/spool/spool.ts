@@ -332,9 +332,9 @@ export class Spool {
     }
   }
 
-  /** Bytes that the journal will take: when the next file is begun, the one before is still there. */
+  /** Bytes that the journal will take: each slot of the checkpoint has a file that it goes on from, when the next is begun. */
   get #journalToCome(): number {
-    return Math.max(0, 2 * journalRoom(this.#settings.disk) + JOURNAL_HEADERS - this.journal.bytes);
+    return Math.max(0, 3 * journalRoom(this.#settings.disk) + JOURNAL_HEADERS - this.journal.bytes);
   }
 
   /** Looks how much the log may take on disk now. */
