@@ -31,6 +31,16 @@ afterEach(async () => {
 });
 afterAll(() => kafka?.close());
 
+/** Whether the broker makes topics that it is asked for. */
+let makesTopics = false;
+
+async function letKafkaMakeTopics(wanted: boolean): Promise<void> {
+  if (makesTopics === wanted) return;
+  await kafka.stop(1);
+  await kafka.start(1, { properties: { "auto.create.topics.enable": String(wanted), "num.partitions": "1" } });
+  makesTopics = wanted;
+}
+
 async function serve(set: string[] = [], bootstrap = kafka.bootstrap): Promise<Bruce> {
   const bruce = await startBruce({ bootstrap, set });
   running.push(bruce);
@@ -73,6 +83,7 @@ const delivered = (count: number) => (status: DaemonStatus) =>
   status.ledger.delivered === count && status.ledger.held === 0;
 
 test("a topic that the brokers refuse to make is held with that reason, others go on; made later, it is found", async () => {
+  await letKafkaMakeTopics(false);
   const bruce = await serve(["kafka.auto_create_topics=true"]);
   await write(bruce, ["not-made", "there"], 0, 10);
   await bruce.until(heldWith("not-made", "the brokers do not make it"));
@@ -116,6 +127,7 @@ test("a broker that comes back at another address is found, and makes topics now
   await kafka.stop(1);
   await write(patient, ["moving"], 10, 10);
   await kafka.start(1, { port: next, properties: { "auto.create.topics.enable": "true", "num.partitions": "1" } });
+  makesTopics = true;
   await write(patient, ["moving"], 20, 10);
   await patient.until(delivered(30));
   await expectThere(["moving"], 30);
@@ -129,6 +141,7 @@ test("a broker that comes back at another address is found, and makes topics now
 });
 
 test(`${MANY_TOPICS} topics that nobody made before get all of their messages, each once`, async () => {
+  await letKafkaMakeTopics(true);
   const topics = Array.from({ length: MANY_TOPICS }, (_, index) => `many-${index}`);
   const bruce = await serve(["kafka.auto_create_topics=true"]);
   const began = performance.now();
