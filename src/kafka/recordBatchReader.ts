@@ -118,7 +118,8 @@ export function readRecordBatch(bytes: Buffer, start = 0, end = bytes.length): D
   return { ...header, records };
 }
 
-function unpack(bytes: Buffer, header: RecordBatchHeader, start: number): RecordSection {
+/** Where the records of the batch at `start` are: in `bytes`, or unpacked. Throws a RecordBatchError. */
+export function unpack(bytes: Buffer, header: RecordBatchHeader, start = 0): RecordSection {
   const at = start + RECORD_BATCH_HEADER_SIZE;
   const end = start + header.size;
   if (header.codec === 0) return { bytes, at, end };

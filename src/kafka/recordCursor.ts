@@ -1,11 +1,7 @@
 // Goes over the records of one of our own batches without making an object of each: a backlog has millions of them.
-import { codecIds, decompress } from "./codecs.ts";
-import { RECORDS_AT, type TimestampHalves } from "./recordBatch.ts";
+import type { TimestampHalves } from "./recordBatch.ts";
 import { RecordBatchError } from "./recordBatchError.ts";
-import { readRecordBatchHeader } from "./recordBatchReader.ts";
-
-/** What a batch may unpack to, bytes: `batch.request_bytes` is at most 100m. */
-const MAX_UNPACKED = 256 * 1024 * 1024;
+import { readRecordBatchHeader, unpack } from "./recordBatchReader.ts";
 
 /**
  * The fields are of the record that `next` went to, and overwritten by the next one. The batch is one that BatchBuilder made:
@@ -31,17 +27,10 @@ export class RecordCursor {
   /** Throws a RecordBatchError when it is no whole batch, or cannot be unpacked. */
   constructor(batch: Buffer) {
     const header = readRecordBatchHeader(batch);
-    const packed = batch.subarray(RECORDS_AT, header.size);
-    if (header.codec === codecIds.none) {
-      this.bytes = batch;
-      this.#at = RECORDS_AT;
-      this.#end = header.size;
-    } else {
-      const unpacked = decompress(header.codec, packed, MAX_UNPACKED);
-      this.bytes = Buffer.from(unpacked.buffer, unpacked.byteOffset, unpacked.byteLength);
-      this.#at = 0;
-      this.#end = unpacked.length;
-    }
+    const { bytes, at, end } = unpack(batch, header);
+    this.bytes = bytes;
+    this.#at = at;
+    this.#end = end;
     this.#left = header.recordCount;
     this.#base = header.baseTimestamp;
     this.#baseHigh = Number(header.baseTimestamp >> 32n);
