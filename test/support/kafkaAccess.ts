@@ -24,17 +24,19 @@ function resource({ topic }: Acl): [number, string] {
   return topic === undefined ? [RESOURCES.CLUSTER, "kafka-cluster"] : [RESOURCES.TOPIC, topic];
 }
 
+/** From any host. The same for what is made and for what is looked for to be deleted. */
+function writeAcl(to: Parameters<Question<void>["write"]>[0], acl: Acl): void {
+  const [type, name] = resource(acl);
+  to.int8(type).string(name).int8(LITERAL).string(acl.principal).string("*");
+  to.int8(OPERATIONS[acl.operation]).int8(ALLOW);
+}
+
 /** CreateAcls v1: allows it, from any host. Throws what the broker says against it. */
 export function allow(...acls: Acl[]): Question<void> {
   return {
     apiKey: 30,
     apiVersion: 1,
-    write: (to) =>
-      to.array(acls, (acl) => {
-        const [type, name] = resource(acl);
-        to.int8(type).string(name).int8(LITERAL).string(acl.principal).string("*");
-        to.int8(OPERATIONS[acl.operation]).int8(ALLOW);
-      }),
+    write: (to) => to.array(acls, (acl) => writeAcl(to, acl)),
     read: (from) => {
       from.int32(); // throttle time
       from.array(() => check(from.int16(), from.nullableString()));
@@ -47,12 +49,7 @@ export function disallow(...acls: Acl[]): Question<void> {
   return {
     apiKey: 31,
     apiVersion: 1,
-    write: (to) =>
-      to.array(acls, (acl) => {
-        const [type, name] = resource(acl);
-        to.int8(type).string(name).int8(LITERAL).string(acl.principal).string("*");
-        to.int8(OPERATIONS[acl.operation]).int8(ALLOW);
-      }),
+    write: (to) => to.array(acls, (acl) => writeAcl(to, acl)),
     read: (from) => {
       from.int32(); // throttle time
       const removed = from.array(() => {
