@@ -3,6 +3,8 @@
 // What holds:
 // - A file whose fdatasync failed is never synced again: the system may have dropped the pages, and would say that all is
 //   well. Nothing more is written to it, and its messages that were not safe yet never count as safe.
+// - Whoever asks has appended before. A sync takes what was asked before it looks how far the writer is, and tells the writer's
+//   thread at its end; what is asked later is for the next one. So nobody is told too early, and then never again.
 import type { LogPosition } from "./checkpoint.ts";
 import type { Files } from "./files.ts";
 import type { LogControl } from "./logControl.ts";
@@ -40,6 +42,8 @@ export class LogSync {
   #failed: { ordinal: number; from: number } | undefined;
   #running: Promise<void> | undefined;
   #again = false;
+  /** The writer's thread has asked, and waits to be told. */
+  #asked = false;
   #timer: ReturnType<typeof setInterval> | undefined;
   #lastAt = performance.now();
   #failures = 0;
@@ -54,7 +58,7 @@ export class LogSync {
 
   start(): void {
     const mode = this.#mode;
-    if (typeof mode === "number") this.#timer = setInterval(() => this.#due && this.soon(), mode);
+    if (typeof mode === "number") this.#timer = setInterval(() => this.#tick(), mode);
     else if (mode === "always" && this.#running === undefined) this.#watch();
   }
 
@@ -74,10 +78,9 @@ export class LogSync {
     }
     this.#running = this.#run().finally(() => {
       this.#running = undefined;
-      if (this.#parts.control.takeSyncWanted()) this.#parts.onWanted();
-      const again = this.#again;
+      const again = this.#again || this.#asked;
       this.#again = false;
-      if (again && this.#due) this.soon();
+      if (again && !this.#stopped) this.soon();
       else if (this.#mode === "always" && !this.#stopped) this.#watch();
     });
   }
@@ -119,20 +122,33 @@ export class LogSync {
     return control.head().number - 1 > control.synced;
   }
 
+  #tick(): void {
+    if (this.#due) this.soon();
+    else this.#lastAt = performance.now();
+  }
+
   #watch(): void {
     const { control } = this.#parts;
     if (control.synced < control.head().number - 1 || !control.sleepSync(control.synced + 1)) this.soon();
   }
 
   async #run(): Promise<void> {
+    const { control, onWanted } = this.#parts;
+    if (control.takeSyncWanted()) this.#asked = true;
+    if (this.#due && !(await this.#syncTo({ ...control.head() }))) return;
+    if (this.#asked) onWanted();
+    this.#asked = false;
+  }
+
+  /** False when it could not even be tried. */
+  async #syncTo(head: LogPosition): Promise<boolean> {
     const { control, segments } = this.#parts;
-    const head = { ...control.head() };
     try {
       segments.discover(head.segment);
     } catch {
       // Not at once: the event loop would never get its turn.
       await this.#pause();
-      return;
+      return false;
     }
     const begun = performance.now();
     for (const { ordinal, path } of [...segments.all()]) {
@@ -145,6 +161,7 @@ export class LogSync {
     this.#noteFailed(head);
     this.#lastAt = begun;
     control.synced = Math.max(control.synced, head.number - 1);
+    return true;
   }
 
   async #sync(ordinal: number, path: string): Promise<boolean> {

@@ -6,7 +6,7 @@ import type { Files } from "../../src/spool/files.ts";
 import type { LogDamage, LostMessages } from "../../src/spool/logReader.ts";
 import type { SegmentInfo } from "../../src/spool/logSegments.ts";
 import { NumberSet } from "../../src/spool/numberSet.ts";
-import type { QueueState, SessionMark, SettledHow } from "../../src/spool/queue.ts";
+import type { QueueState, SessionMark, SettledHow, WriterMessage } from "../../src/spool/queue.ts";
 import { listSegments, openSegment, scanSegment } from "../../src/spool/scan.ts";
 import { IndexBuilder } from "../../src/spool/segmentIndex.ts";
 import { FakeFiles } from "../support/fakeFiles.ts";
@@ -57,6 +57,7 @@ export class DiskBench {
   readonly calls = { wake: 0, room: 0, full: 0, readFailures: 0, syncFailures: 0, collect: 0 };
   /** Milliseconds: the writer's clock. */
   now = 0;
+  #held: WriterMessage[] | undefined;
 
   constructor(parts: Partial<DiskQueueParts> = {}, files = new FakeFiles()) {
     this.files = files;
@@ -95,10 +96,24 @@ export class DiskBench {
         this.calls.wake++;
         this.queue.wake();
       },
-      tell: (message) => this.queue.told(structuredClone(message)),
+      tell: (message) => {
+        const word = structuredClone(message);
+        if (this.#held === undefined) this.queue.told(word);
+        else this.#held.push(word);
+      },
       clock: () => this.now,
       collect: () => void this.calls.collect++,
     });
+  }
+
+  /** What the writer tells from now on is on its way until the answer is called. */
+  holdWords(): () => void {
+    const held: WriterMessage[] = [];
+    this.#held = held;
+    return () => {
+      this.#held = undefined;
+      for (const word of held) this.queue.told(word);
+    };
   }
 
   /** Appends a block of `count` messages, each of which says its number. Answers the first one's; 0: no room. */

@@ -35,6 +35,41 @@ test("one that is asked for wakes the writer's thread, once for however many ask
   expect(bench.writer.synced).toBe(5);
 });
 
+test("one that asks while another sync ends is told when its own messages are safe, however late its word comes", async () => {
+  const bench = new DiskBench();
+  const told: number[] = [];
+  bench.queue.onRoom(() => told.push(bench.writer.synced));
+  bench.append(5);
+  bench.files.holdSyncs = true;
+  bench.queue.told({ type: "syncWanted" });
+  // Appended and asked for after the first has begun; the word of it comes when that one is over.
+  bench.append(5);
+  const late = bench.holdWords();
+  bench.writer.syncSoon();
+  bench.files.holdSyncs = false;
+  bench.files.releaseSyncs();
+  while (bench.writer.synced < 5) await Bun.sleep(1);
+  await Bun.sleep(1);
+  expect(told).toEqual([]);
+  late();
+  while (bench.writer.synced < 10) await Bun.sleep(1);
+  await rest(bench);
+  expect(told).toEqual([10]);
+});
+
+test("one that asks for what is safe already is told at once", async () => {
+  const bench = new DiskBench();
+  bench.append(5);
+  await rest(bench);
+  const told: number[] = [];
+  bench.queue.onRoom(() => told.push(bench.writer.synced));
+  const { changes } = bench.files;
+  bench.writer.syncSoon();
+  await rest(bench);
+  expect(told).toEqual([5]);
+  expect(bench.files.changes).toBe(changes);
+});
+
 test("an interval syncs by itself, and only when there is something new", async () => {
   const bench = new DiskBench({ sync: 1 });
   const { files, writer, queue } = bench;
