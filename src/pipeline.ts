@@ -138,6 +138,7 @@ export function startPipeline({
     log,
     now,
     random,
+    seams: (numbers) => queue.seams(numbers),
     isOver: (topic, batch) => expiry.isOver(topic, batch),
     onRelease: drainWaiting,
   });
@@ -170,7 +171,13 @@ export function startPipeline({
     log,
     ...hold,
   });
-  if (held !== undefined) held.reasonOf = (name, partition) => topics.get(name)?.whyApart(partition);
+  if (held !== undefined) {
+    held.reasonOf = (name, partition) => {
+      const topic = topics.get(name);
+      const isKnown = topic !== undefined && topic.standing.kind !== "asking";
+      return topic?.whyApart(partition) ?? (isKnown ? null : undefined);
+    };
+  }
   const watch = watchTopics({
     kafka: settings.kafka,
     cluster,

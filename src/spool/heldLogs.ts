@@ -28,11 +28,12 @@ export interface HeldReport {
 const SYNCS = 8;
 
 export class HeldLogs {
-  /** Why a topic, or that partition of it, is held now; undefined: it is not. */
-  reasonOf: (topic: string, partition: number | undefined) => string | undefined = () => undefined;
+  /** Why a topic, or that partition of it, is held now; null: it is not; undefined: that is not known yet. */
+  reasonOf: (topic: string, partition: number | undefined) => string | null | undefined = () => undefined;
   readonly #common: HeldCommon;
   /** By topic: that of the topic itself, and those of its partitions. */
   readonly #byTopic = new Map<string, HeldLog[]>();
+  #newReasons = 0;
 
   constructor(parts: HeldParts) {
     this.#common = new HeldCommon(parts);
@@ -94,14 +95,24 @@ export class HeldLogs {
     this.#common.allow(cap);
   }
 
+  /**
+   * Notes why each is held now: how often that was found to be another reason than before. What a run before this one knew
+   * stays until it is known anew.
+   */
+  noteReasons(): number {
+    for (const log of this.all()) {
+      const reason = this.reasonOf(log.topic, log.partition);
+      if (reason === undefined || (reason ?? "") === log.reason) continue;
+      log.reason = reason ?? "";
+      this.#newReasons++;
+    }
+    return this.#newReasons;
+  }
+
   /** For the checkpoint. */
   states(): HeldLogState[] {
-    const states: HeldLogState[] = [];
-    for (const log of this.all()) {
-      const state = log.state();
-      if (state !== undefined) states.push({ ...state, reason: this.reasonOf(log.topic, log.partition) ?? "" });
-    }
-    return states;
+    this.noteReasons();
+    return [...this.all()].flatMap((log) => log.state() ?? []);
   }
 
   /** To be asked for at the moment of a checkpoint, and dropped when that is on disk. */
@@ -153,12 +164,13 @@ export class HeldLogs {
   /** What is in them, for people. */
   reports(): HeldReport[] {
     const now = this.#common.wallClock();
+    this.noteReasons();
     const reports: HeldReport[] = [];
     for (const log of this.all()) {
       const messages = log.count + log.out;
       if (messages === 0) continue;
       const { topic, partition = null, bytes, oldestAt } = log;
-      const reason = this.reasonOf(topic, log.partition) ?? null;
+      const reason = log.reason === "" ? null : log.reason;
       const oldestAge = oldestAt === undefined ? null : Math.max(0, now - oldestAt);
       reports.push({ topic, partition, reason, messages, bytes, oldestAge });
     }

@@ -172,7 +172,7 @@ export class Spool {
       this.held.open(topic, partition ?? undefined).fetch(inSet(numbers, open), visit);
   }
 
-  /** Writes the first checkpoint; when it resolves, messages may be appended. */
+  /** Writes what has to be on disk first; when it resolves, messages may be appended. A whole checkpoint follows at once. */
   async start(users: SpoolUsers): Promise<void> {
     this.#users = users;
     const { queue, held, journal } = this;
@@ -182,7 +182,7 @@ export class Spool {
       journal,
       snapshot: () => this.#snapshot(),
       next: () => queue.head.number,
-      progress: () => queue.written + queue.settled - held.unsettled,
+      progress: () => queue.written + queue.settled - held.unsettled + held.noteReasons(),
       hasGarbage: () => queue.segmentsToDelete().length > 0 || held.garbage().length > 0,
       garbage: () => {
         const segments = queue.segmentsToDelete();
@@ -205,8 +205,8 @@ export class Spool {
     });
     this.#checkpointer = checkpointer;
     this.#look();
-    await checkpointer.write();
-    if (!this.recovered.checkpoints.hasRoom) await checkpointer.write();
+    await checkpointer.begin(this.recovered.restated);
+    void this.#writeWhole(checkpointer);
     this.#every(TURN, () => this.#turn());
     this.#every(LOOK, () => this.#look());
     this.#syncJournalRegularly();
@@ -356,6 +356,11 @@ export class Spool {
   #full(): void {
     this.#look();
     if (this.queue.full && this.#checkpointer !== undefined) void this.#checkpointer.write();
+  }
+
+  /** A checkpoint, and at first both slots, so that there is room for one on a disk that is full. */
+  async #writeWhole(checkpointer: Checkpointer): Promise<void> {
+    if ((await checkpointer.write()) && !this.recovered.checkpoints.hasRoom) await checkpointer.write();
   }
 
   #syncJournalRegularly(): void {

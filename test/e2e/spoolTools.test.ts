@@ -129,6 +129,16 @@ describe.each(["running", "killed"] as const)("of a daemon that was %s", (how) =
   });
 });
 
+test("why a topic is held is known after a kill, also before Kafka is back to say it again", async () => {
+  await (await filled()).kill("SIGKILL");
+  const bruce = await bed.serve(["buffer.segment=64k"]);
+  const { topics } = await bruce.status();
+  const logs = topics.find(({ name }) => name === HELD)?.held_logs ?? [];
+  const reasons = [...(await listing()).held, ...logs].map(({ reason }) => reason);
+  expect(reasons).toEqual(reasons.map(() => expect.stringContaining("does not exist")));
+  expect(reasons.length).toBe(2);
+});
+
 test("verify names a damaged file and where, with exit code 1; ls and export go on", async () => {
   const bruce = await filled();
   await bruce.kill("SIGKILL");
