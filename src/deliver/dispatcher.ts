@@ -7,6 +7,7 @@ import type { Batch } from "../route/batch.ts";
 import type { BufferPool } from "../route/bufferPool.ts";
 import type { DueListener, Partition, Topic } from "../route/topic.ts";
 import type { JournalEntry } from "../spool/journal.ts";
+import type { MessageNumbers } from "../spool/numbers.ts";
 import { type After, afterDelay } from "./after.ts";
 import { Answers, heldByBroker } from "./answers.ts";
 import type { Broker } from "./broker.ts";
@@ -18,7 +19,7 @@ import { JournalKeeper, NO_CLUSTER_ID } from "./journalKeeper.ts";
 import type { Lane } from "./lane.ts";
 import { Outbox, type RestoredAs } from "./outbox.ts";
 import { ProducerIds } from "./producerIds.ts";
-import { cutBatch } from "./rebuildBatch.ts";
+import { cutAt, cutBatch } from "./rebuildBatch.ts";
 import { ping, Sender } from "./sender.ts";
 import type { Settlement } from "./settlement.ts";
 import type { LaneConnection } from "./wire.ts";
@@ -36,6 +37,8 @@ export interface DispatcherParts {
   now: () => number;
   random: () => number;
   after?: After;
+  /** See `QueueReader.seams`. */
+  seams: (numbers: MessageNumbers) => number[];
   /** Whether a batch that was never sent is too old to be. */
   isOver: (topic: Topic, batch: Batch) => boolean;
   /** A held topic is live again: what waits for it can move. */
@@ -350,15 +353,21 @@ export class Dispatcher implements DueListener {
     for (const topic of [...this.#stranded]) if (topic.any.due) this.anyDue(topic);
   }
 
-  /** The batch to send now, no larger than the brokers take, as far as that is known. */
+  /**
+   * The batch to send now: no larger than the brokers take, as far as that is known, and one that a crash leaves as a whole or
+   * not at all. Of a mixed one a part would be left, which nobody could send again as it was.
+   */
   #next(outbox: Outbox): Batch | undefined {
     const { topic } = outbox.partition;
     const { limit } = topic;
+    const how = { compression: topic.settings, pool: this.#parts.pool };
     let batch = this.#first(outbox);
     // One that the broker may have must stay as it is.
-    while (batch !== undefined && !outbox.uncertain && limit.isTooLarge(batch)) {
-      const how = { compression: topic.settings, pool: this.#parts.pool };
-      outbox.resend.unshift(...cutBatch(batch, limit.cut(batch), how));
+    while (batch !== undefined && !outbox.uncertain) {
+      const seams = this.#parts.seams(batch.numbers);
+      if (seams.length > 0) outbox.resend.unshift(...cutAt(batch, seams, how));
+      else if (limit.isTooLarge(batch)) outbox.resend.unshift(...cutBatch(batch, limit.cut(batch), how));
+      else break;
       batch = outbox.next(this.#takesAny(outbox));
     }
     return batch;

@@ -37,6 +37,15 @@ export function cutBatch(batch: Batch, most: number, how: Rebuilding): Batch[] {
   });
 }
 
+/** A batch as several, in order: at each of these indexes, which ascend, another begins. The batch is disposed of. */
+export function cutAt(batch: Batch, indexes: readonly number[], how: Rebuilding): Batch[] {
+  let part = 0;
+  return rebuild(batch, how, (index) => {
+    if (index === indexes[part]) part++;
+    return part;
+  });
+}
+
 /** Takes the records at `indexes` out. Returns their numbers and the batch of the others. The batch is disposed of. */
 export function withoutRecords(
   batch: Batch,

@@ -276,6 +276,10 @@ export class DiskQueue implements QueueReader, QueueLink {
     return this.#control.state;
   }
 
+  seams(numbers: MessageNumbers): number[] {
+    return this.#spans.seams(numbers);
+  }
+
   /** The account (see QueueHooks) of a message that was taken and not settled; 0 for none. */
   accountOf(number: number): number {
     return this.#spans.accountOf(number);

@@ -79,6 +79,11 @@ export interface QueueReader {
   onReadable(callback: () => void): void;
   /** These messages need nothing more here. Each number is settled once. */
   settle(numbers: MessageNumbers, how: SettledHow): void;
+  /**
+   * Where, in these, messages that outlive a crash of the process end and others begin, or the other way round: indexes,
+   * ascending. None of them need be the queue's.
+   */
+  seams(numbers: MessageNumbers): number[];
   /** Messages appended since the start, and those found at the start that were not taken before. */
   readonly written: number;
   /** Messages read since the start. */

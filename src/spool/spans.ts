@@ -110,6 +110,22 @@ export class Spans {
     return span !== undefined && span.first <= number && span.unsettled > 0 ? span.account : 0;
   }
 
+  /**
+   * Indexes of those among them that are in memory alone (see `Block.segment`) where the one before is in a file, or the other
+   * way round. Ascending.
+   */
+  seams(numbers: MessageNumbers): number[] {
+    const seams: number[] = [];
+    if (this.unsettledIn(0) === 0) return seams;
+    let before = false;
+    numbers.forEach((number, index) => {
+      const alone = this.unsettled.has(number) && this.#segments[this.#segmentOf(number)]?.ordinal === 0;
+      if (index > 0 && alone !== before) seams.push(index);
+      before = alone;
+    });
+    return seams;
+  }
+
   /** How many of a segment's messages are unsettled. */
   unsettledIn(ordinal: number): number {
     let sum = 0;

@@ -231,6 +231,41 @@ describe("a batch that may be known to nobody any more is sent under a new produ
   });
 });
 
+describe("messages that a crash takes with it make none of the others come twice", () => {
+  const prepare = (it: Mortal) => {
+    it.append(...numbered(3));
+    it.appendInMemory({ value: "gone" }, { value: "gone" });
+    it.append({ value: "5" }, { value: "6" });
+  };
+  const check = async (it: Mortal) => {
+    const second = it.live();
+    await second.settled();
+    expect(it.values().filter((value) => value !== "gone")).toEqual(["0", "1", "2", "5", "6"]);
+    expect(twice(second)).toBe(0);
+  };
+
+  // Each entry of the journal is one of: those before them, they, those behind them.
+  test.each([1, 2, 3])("when it was killed before it sent batch %d", async (entry) => {
+    await using it = await mortal();
+    prepare(it);
+    await it.live().killAtEntry(entry);
+    await check(it);
+  });
+
+  test.each([1, 2, 3])("when it was killed before batch %d was answered", async (batch) => {
+    await using it = await mortal();
+    prepare(it);
+    const life = it.live();
+    const sent = it.broker.requests.Produce;
+    const silence = { kind: "silent", append: true } as const;
+    it.broker.faults.once(({ api, attempt }) => api === "Produce" && attempt === sent + batch, silence);
+    const ends = [3, 5, 7];
+    await it.broker.until(() => it.values().length === ends[batch - 1]);
+    life.kill();
+    await check(it);
+  });
+});
+
 test("a batch whose partition is no more goes to another, as possible duplicates", async () => {
   await using it = await mortal({ autoCreate: false });
   it.broker.createTopic("t", 3);

@@ -138,3 +138,34 @@ test("messages that wait for long keep nothing of the many that are settled behi
   expect(objects() - before).toBeLessThan(5000);
   expect(valuesOf(spans.unsettled)).toEqual(range(1, 11));
 });
+
+test("where messages in memory alone begin and end is known, of those that are not settled", () => {
+  const blocks = fc.array(fc.record({ count: fc.integer({ min: 1, max: 9 }), alone: fc.boolean(), gap: fc.nat(2) }), {
+    minLength: 1,
+    maxLength: 60,
+  });
+  fc.assert(
+    fc.property(blocks, fc.infiniteStream(fc.nat(99)), fc.nat(70), (list, chance, percent) => {
+      const spans = new Spans();
+      const open = new Map<number, boolean>();
+      let number = 1;
+      let segment = 1;
+      let before = false;
+      for (const { count, alone, gap } of list) {
+        number += gap;
+        // A segment that failed is left at once.
+        if (alone && !before) segment++;
+        before = alone;
+        spans.take(blockOf(number, count, { segment: alone ? 0 : segment }));
+        for (const one of range(number, number + count)) open.set(one, alone);
+        number += count;
+        const done = [...open.keys()].filter(() => (chance.next().value as number) < percent);
+        spans.settle(numbersOf(done), "delivered");
+        for (const one of done) open.delete(one);
+        const left = [...open.entries()];
+        const seams = [...left.keys()].filter((at) => at > 0 && left[at]?.[1] !== left[at - 1]?.[1]);
+        expect(spans.seams(numbersOf(open.keys()))).toEqual(seams);
+      }
+    }),
+  );
+});

@@ -45,6 +45,8 @@ export interface Life {
 export interface Mortal {
   broker: DevBroker;
   append(...messages: TestMessage[]): void;
+  /** The same for messages that the disk refused: the end of this life takes them with it. */
+  appendInMemory(...messages: TestMessage[]): void;
   /** Starts it, or starts it again. `change`: its settings; `falsify`: what it is told of the last life. */
   live(change?: (settings: Settings) => void, falsify?: (found: Found) => void): Life;
   /** Bytes of a message are gone from the log. */
@@ -62,6 +64,8 @@ export async function mortal(brokerOptions: DevBrokerOptions = {}): Promise<Mort
   const directory = mkdtempSync(join(tmpdir(), "bruce-mortal-"));
   /** The log: message n is at n - 1; undefined when it is damaged. */
   const frames: (Buffer | undefined)[] = [];
+  /** Numbers of those that are in memory alone. */
+  const alone = new Set<number>();
   let known = { journal: 0, settled: new Set<number>(), topicsSeen: [] as string[] };
   let life: Life | undefined;
   let wake = () => {};
@@ -112,7 +116,7 @@ export async function mortal(brokerOptions: DevBrokerOptions = {}): Promise<Mort
         journal.ended(topic, partition, how);
       },
     };
-    const queue = logQueue(frames, settled, open, () => dead);
+    const queue = logQueue(frames, alone, settled, open, () => dead);
     wake = queue.wake;
     const fetch: Found["fetch"] = (_topic, numbers, visit) =>
       numbers.forEach((number) => {
@@ -135,6 +139,8 @@ export async function mortal(brokerOptions: DevBrokerOptions = {}): Promise<Mort
       dead = true;
       pipeline.stop();
       journal.close();
+      for (const number of alone) frames[number - 1] = undefined;
+      alone.clear();
       killed();
     }
     life = {
@@ -142,7 +148,8 @@ export async function mortal(brokerOptions: DevBrokerOptions = {}): Promise<Mort
       discards,
       kill,
       async settled() {
-        while (!frames.every((_, index) => settled.has(index + 1))) await Bun.sleep(1);
+        const is = (frame: Buffer | undefined, index: number) => frame === undefined || settled.has(index + 1);
+        while (!frames.every(is)) await Bun.sleep(1);
       },
       killAtEntry(count) {
         entriesLeft = count;
@@ -164,6 +171,10 @@ export async function mortal(brokerOptions: DevBrokerOptions = {}): Promise<Mort
     broker,
     append(...messages) {
       for (const message of messages) frames.push(frameOf(message));
+      wake();
+    },
+    appendInMemory(...messages) {
+      for (const message of messages) alone.add(frames.push(frameOf(message)));
       wake();
     },
     live,
@@ -194,6 +205,7 @@ const BLOCK = 50;
 /** Hands out what is not settled and not in an open entry, by number; each must be settled once. */
 function logQueue(
   frames: readonly (Buffer | undefined)[],
+  alone: ReadonlySet<number>,
   settled: Set<number>,
   open: readonly JournalEntry[],
   dead: () => boolean,
@@ -228,6 +240,11 @@ function logQueue(
         if (!waiting.delete(number)) throw new RangeError(`message ${number} is settled twice, or was never read`);
         settled.add(number);
       });
+    },
+    seams(numbers) {
+      const kinds: boolean[] = [];
+      numbers.forEach((number) => void kinds.push(alone.has(number)));
+      return [...kinds.keys()].filter((index) => index > 0 && kinds[index] !== kinds[index - 1]);
     },
     wake: () => onReadable(),
     get written() {
