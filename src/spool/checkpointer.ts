@@ -69,6 +69,19 @@ export class Checkpointer {
   }
 
   /**
+   * The first one of a run: `restated` (see Recovered) with numbers reserved. It waits for nothing to be made safe, since there
+   * may be thousands of held logs, and lets go of nothing. Never rejects, as `write`; without `restated` it is `write`.
+   */
+  async begin(restated: Omit<CheckpointState, "reserved"> | undefined): Promise<boolean> {
+    if (restated === undefined) return this.write();
+    this.#running = this.#restate(restated).finally(() => {
+      this.#running = undefined;
+    });
+    await this.#running;
+    return this.#failing === undefined;
+  }
+
+  /**
    * Writes one of a moment from now on. Never rejects: what failed is told of, and tried again. Answers whether it is on disk.
    * `clean`: the last one; none is written after it.
    */
@@ -106,8 +119,18 @@ export class Checkpointer {
     return this.#reserved - next < RESERVE / 2;
   }
 
+  async #restate(restated: Omit<CheckpointState, "reserved">): Promise<void> {
+    const reserved = this.#parts.next() + RESERVE;
+    try {
+      await this.#parts.store.write({ ...restated, reserved });
+      this.#reserve(reserved);
+    } catch (error) {
+      this.#failed(error, false);
+    }
+  }
+
   async #write(clean: boolean): Promise<void> {
-    const { store, journal, snapshot, progress, garbage, sync, onReserved, onFailing, next, now } = this.#parts;
+    const { store, journal, snapshot, progress, garbage, sync, onFailing, now } = this.#parts;
     this.#wroteAt = now();
     try {
       const reached = progress();
@@ -120,21 +143,28 @@ export class Checkpointer {
       const reserved = clean ? number : this.#nearlyUsed(number) ? number + RESERVE : this.#reserved;
       await store.write({ ...state, clean, journal: ordinal, reserved }, sync());
       this.#ordinal = undefined;
-      if (!clean && reserved !== this.#reserved) {
-        this.#reserved = reserved;
-        onReserved(reserved);
-      }
+      if (!clean && reserved !== this.#reserved) this.#reserve(reserved);
       journal.removeBefore(store.firstJournal);
       release();
       this.#progress = reached;
       if (this.#failing !== undefined) onFailing(undefined);
       this.#failing = undefined;
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      if (this.#failing === undefined) onFailing(why);
-      this.#failing = why;
-      // Better than that nothing can be taken any more. Only a power cut could have these numbers given twice.
-      if (!clean && this.#reserved - next() < RESERVE / 4) onReserved(next() + RESERVE);
+      this.#failed(error, clean);
     }
+  }
+
+  #reserve(reserved: number): void {
+    this.#reserved = reserved;
+    this.#parts.onReserved(reserved);
+  }
+
+  #failed(error: unknown, clean: boolean): void {
+    const { next, onReserved, onFailing } = this.#parts;
+    const why = error instanceof Error ? error.message : String(error);
+    if (this.#failing === undefined) onFailing(why);
+    this.#failing = why;
+    // Better than that nothing can be taken any more. Only a power cut could have these numbers given twice.
+    if (!clean && this.#reserved - next() < RESERVE / 4) onReserved(next() + RESERVE);
   }
 }

@@ -10,7 +10,7 @@ import { type Block, emptyBlock } from "./block.ts";
 import type { HeldLogState, LogPosition } from "./checkpoint.ts";
 import type { HeldCommon } from "./heldCommon.ts";
 import type { FrameMark, FrameSource, FrameVisit } from "./heldFrame.ts";
-import { HeldSegments, type RestoredSegment } from "./heldSegments.ts";
+import { HeldSegments, type RestoredFiles } from "./heldSegments.ts";
 import { LogReader } from "./logReader.ts";
 import { ReadFailure } from "./logSegments.ts";
 import { NumberSet } from "./numberSet.ts";
@@ -28,16 +28,13 @@ export interface HeldScope {
 }
 
 /** What a start found of a log. */
-export interface RestoredHeld {
+export interface RestoredHeld extends RestoredFiles {
   /** The directory in held/. */
   name: string;
   topic: string;
   /** null: the whole topic. */
   partition: number | null;
   reason: string;
-  /** Ascending. */
-  segments: readonly RestoredSegment[];
-  read: LogPosition;
   /** Below `read.number`, and to be handed out again. */
   again: NumberSet;
   /** At or above `read.number`, and not to be handed out: settled, or in `open`. */
@@ -46,8 +43,6 @@ export interface RestoredHeld {
   open: NumberSet;
   /** Messages to be handed out, those of `again` among them. */
   unread: number;
-  /** Of the next segment to be made. */
-  nextOrdinal: number;
 }
 
 export class HeldLog {
@@ -203,9 +198,9 @@ export class HeldLog {
 
   /** Takes over what a start found. Before anything else. */
   restore(found: RestoredHeld): void {
-    const { segments, read, again, skip, open, unread, nextOrdinal, reason } = found;
+    const { segments, read, again, skip, open, unread, reason } = found;
     this.reason = reason;
-    this.#segments.restore(segments, read, nextOrdinal);
+    this.#segments.restore(found);
     this.#restoredSegment = segments.at(-1)?.ordinal ?? 0;
     this.#unread = unread;
     this.#reader = this.#newReader(read, again, skip);

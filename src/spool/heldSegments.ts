@@ -17,6 +17,17 @@ export interface RestoredSegment extends LogSegment {
   createdAt?: number;
 }
 
+/** The files of a log, as a start found them. */
+export interface RestoredFiles {
+  /** Ascending. */
+  segments: readonly RestoredSegment[];
+  read: LogPosition;
+  /** Where the log ended at the checkpoint: what lies before that is safe from a power cut. */
+  head: LogPosition;
+  /** Of the next segment to be made. */
+  nextOrdinal: number;
+}
+
 interface Entry extends LogSegment {
   end: number;
   bytes: number;
@@ -96,16 +107,20 @@ export class HeldSegments {
     return [entry?.firstNumber ?? 0, entry?.end ?? 0];
   }
 
-  restore(found: readonly RestoredSegment[], read: LogPosition, nextOrdinal: number): void {
-    if (found.length === 0) this.#floor = read;
-    // The run before may have removed more.
-    this.#newNames = true;
-    for (const { ordinal, path, firstNumber, previousEnd, end, size, createdAt } of found) {
+  restore({ segments, read, head, nextOrdinal }: RestoredFiles): void {
+    if (segments.length === 0) {
+      this.#floor = read;
+      this.#newNames = true;
+    }
+    for (const { ordinal, path, firstNumber, previousEnd, end, size, createdAt } of segments) {
       const since = createdAt ?? this.#common.wallClock();
+      // What a process left when it died is in the system's memory, and not on the disk for certain: what came behind the
+      // last checkpoint, which made the rest safe. There may be thousands of logs.
+      const dirty = ordinal > head.segment || (ordinal === head.segment && size > head.offset);
+      this.#newNames ||= dirty;
       this.#entries.push({
         ...{ ordinal, path, firstNumber, previousEnd, end },
-        // What a process left when it died is in the system's memory, and not on the disk for certain.
-        ...{ bytes: size, dataEnd: size, since, dirty: true, doubtful: false },
+        ...{ bytes: size, dataEnd: size, since, dirty, doubtful: false },
       });
       this.#common.add(size);
       this.#last = Math.max(this.#last, end - 1);

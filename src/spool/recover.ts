@@ -9,6 +9,7 @@ import { randomBytes } from "node:crypto";
 import type { Log } from "../observe/log.ts";
 import {
   type Checkpoint,
+  type CheckpointState,
   CheckpointStore,
   type LedgerState,
   type LogPosition,
@@ -51,6 +52,11 @@ export interface Recovered {
   topicsSeen: string[];
   sessions: SessionState[];
   producer: Checkpoint["producer"];
+  /**
+   * What the newest checkpoint said, as it holds for this start as well, but for numbers to be reserved: nothing has to be
+   * made safe from a power cut for it. Undefined without one.
+   */
+  restated: Omit<CheckpointState, "reserved"> | undefined;
   /** What was not as it should be, in the order it was found. */
   problems: RecoveryProblem[];
   /** Knows the slots already, and writes over the older one. */
@@ -127,7 +133,8 @@ export function recover(files: Files, path: string, { machineId, repair, log: li
 
   const numbers = nextNumbers(checkpoint, found, held, facts);
   const log = recoveredLog(found, main, changes.main);
-  passOver(log, checkpoint?.log.unused, numbers.log.previousEnd);
+  const passedOver = numbersPassedOver(log, checkpoint?.log.unused, numbers.log.previousEnd);
+  if (passedOver !== undefined) log.skip.addRange(...passedOver);
   return {
     directoryId,
     clean: numbers.clean,
@@ -143,6 +150,7 @@ export function recover(files: Files, path: string, { machineId, repair, log: li
       .sort(([, , a], [, , b]) => b - a)
       .slice(0, MAX_SESSIONS),
     producer: checkpoint?.producer ?? null,
+    restated: checkpoint && restate(checkpoint, numbers.log, passedOver),
     problems,
     checkpoints,
   };
@@ -191,11 +199,32 @@ function nextNumbers(
   return { clean, log: { previousEnd, nextNumber } };
 }
 
-/** Numbers that the last run passed over, when the segment whose header says that is not there any more. */
-function passOver(log: RecoveredLog, unused: LogState["unused"], previousEnd: number): void {
-  if (unused === undefined || unused.to > previousEnd) return;
-  if (log.segments.some(({ firstNumber }) => firstNumber >= unused.to)) return;
-  log.skip.addRange(Math.max(unused.from, log.read.number), unused.to);
+/** Numbers that the last run passed over, when the segment whose header says that is not there any more: [from, to). */
+function numbersPassedOver(
+  { segments, read }: RecoveredLog,
+  unused: LogState["unused"],
+  previousEnd: number,
+): [number, number] | undefined {
+  if (unused === undefined || unused.to > previousEnd || read.number >= unused.to) return undefined;
+  if (segments.some(({ firstNumber }) => firstNumber >= unused.to)) return undefined;
+  return [Math.max(unused.from, read.number), unused.to];
+}
+
+/**
+ * The checkpoint, for a start that goes on at `nextNumber`. All that it refers to was made safe before it was written. What came
+ * behind it the next start finds as this one did: no file goes before a checkpoint of this run is on disk.
+ */
+function restate(
+  { generation: _, writtenAt: __, reserved: ___, ...state }: Checkpoint,
+  { previousEnd, nextNumber }: Pick<RecoveredMain, "previousEnd" | "nextNumber">,
+  passedOver: [number, number] | undefined,
+): Omit<CheckpointState, "reserved"> {
+  const { read, head } = state.log;
+  const settled = new NumberSet();
+  state.settled.forEachRange((from, to) => settled.addRange(from, to));
+  if (passedOver !== undefined) settled.addRange(...passedOver);
+  const log = { read, head: { ...head, number: nextNumber }, unused: { from: previousEnd, to: nextNumber } };
+  return { ...state, clean: false, log, settled };
 }
 
 function isBound(

@@ -43,7 +43,10 @@ export function findHeldLogs(search: HeldSearch): FoundHeld[] {
     const found = find(search, join(directory, name), sessions);
     for (const { index } of found.segments) for (const session of index?.sessions.keys() ?? []) sessions.add(session);
     const moved = new NumberSet();
-    visitNumbers(files, found.segments, state.head, (number) => {
+    const { head } = state;
+    // Most logs have nothing new, and there may be very many.
+    const newer = found.segments.filter(({ ordinal, size }) => ordinal > head.segment || size > head.offset);
+    visitNumbers(files, newer, head, (number) => {
       moved.add(number);
       return true;
     });

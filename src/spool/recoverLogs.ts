@@ -24,7 +24,9 @@ export interface RecoveredLog {
   nextOrdinal: number;
 }
 
-export interface RecoveredHeld extends RecoveredLog, Pick<HeldLogState, "name" | "topic" | "partition" | "reason"> {
+export interface RecoveredHeld
+  extends RecoveredLog,
+    Pick<HeldLogState, "name" | "topic" | "partition" | "reason" | "head"> {
   /** How many messages of it are to be read. */
   unread: number;
   /** By which messages in it came, in hexadecimal; perhaps by some more. */
@@ -77,8 +79,8 @@ export function recoveredHeld(
     log.again = again;
   }
   ledger.receive(state.topic, unread);
-  const { name, topic, partition, reason } = state;
-  return { ...log, name, topic, partition, reason, unread, sessions };
+  const { name, topic, partition, reason, head } = state;
+  return { ...log, name, topic, partition, reason, head, unread, sessions };
 }
 
 /** What of the log is in its files. */

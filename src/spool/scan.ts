@@ -16,8 +16,8 @@ writeUint32(MAGIC, 0, BLOCK_MAGIC);
 
 /** Bytes read at a time. A larger block gets memory of its own, until the next is read. */
 const CHUNK = 2 ** 20;
-/** A segment that has less left is read with no more memory than this. */
-const SMALL_CHUNK = 2 ** 16;
+/** A segment that has no more left than one of these is read with no more memory than that. */
+const SMALL_CHUNKS = [2 ** 12, 2 ** 16];
 /** When a read fails, it is tried again in pieces of this size, so that one bad sector costs no more than its block. */
 const PAGE = 4096;
 
@@ -198,7 +198,7 @@ export class SegmentCursor {
   #windowOf(length: number, left: number): Buffer {
     if (length > CHUNK) return Buffer.allocUnsafeSlow(length);
     // Most held logs are small, and there may be many of them.
-    const size = Math.min(CHUNK, Math.max(SMALL_CHUNK, left));
+    const size = SMALL_CHUNKS.find((each) => left <= each && length <= each) ?? Math.min(CHUNK, Math.max(length, left));
     if (this.#chunk === undefined || this.#chunk.length < size) this.#chunk = Buffer.allocUnsafeSlow(size);
     return this.#chunk;
   }

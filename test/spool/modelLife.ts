@@ -157,7 +157,7 @@ export class Life {
   }
 
   async start(): Promise<void> {
-    await this.checkpoint();
+    await this.#checkpointer.begin(this.recovered.restated);
   }
 
   /** Appends a block with these values under a topic each. Answers the number of the first; 0: no room. */

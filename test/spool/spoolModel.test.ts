@@ -62,6 +62,8 @@ class Model {
 
   async start(): Promise<void> {
     await this.life.start();
+    // A whole checkpoint follows, unless it dies before.
+    if (this.random() < 0.5) await this.checkpoint();
     expect(this.life.imbalance()).toBeUndefined();
   }
 
