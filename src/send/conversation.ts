@@ -46,6 +46,8 @@ const ANSWER_WITHIN = 10_000;
 /** When it took a whole window full, or everything there was. */
 const ANSWER_WITHIN_FULL = 1000;
 const ANSWER_WITHIN_LAST = 250;
+/** One that died so long after it had read the question, without an answer, knew none: a session's is given at once. */
+const ANSWER_BEFORE_DEATH = 1000;
 /** A daemon that took more than the kernel keeps for it has read the question. */
 const KERNEL_KEEPS = 4 * 1024 * 1024;
 
@@ -185,18 +187,20 @@ export class Conversation {
     return this.#standing === "plain" && this.settled;
   }
 
-  /** The connection is over, and so it ended. */
-  closed(fate: Fate): void {
+  /** The connection is over, and so it ended. `certain`: what `watch` was told that the daemon had read, it had. */
+  closed(fate: Fate, now: number, certain: boolean): void {
     const standing = this.#standing;
     const isTaken = fate === "taken";
+    const isMute = !isTaken && certain && now - this.#readAt >= ANSWER_BEFORE_DEATH;
     this.#standing = "closed";
     this.#outbox.rewind();
     const sent = this.#outbox.sent();
     // A daemon that was asked, and waited for, had nothing of what came before it.
     const waited = standing === "asking" && this.#outbox.base < this.#sentBefore;
     if (isTaken && !waited) this.#sure = sent;
-    // A session that nobody has answered for is not needed when all of it was taken.
-    if (standing !== "plain" && (standing !== "asking" || !isTaken || sent === this.#sentBefore)) return;
+    // A session that nobody has answered for is not needed when all of it was taken, and does not help when the daemon keeps
+    // none: the next one, which may, would be given again what this one may have delivered.
+    if (standing !== "plain" && (standing !== "asking" || !(isTaken || isMute) || sent === this.#sentBefore)) return;
     if (isTaken) this.account.settle(sent, false);
     else this.account.forget(sent);
     // The next connection is of a new session: no line of this one may be needed again.

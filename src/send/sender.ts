@@ -242,8 +242,9 @@ export class Sender {
 
   /** Closes the connection, and settles what was sent on it. A frame that the kernel took in part is sent again. */
   async #settle(fate: Promise<Fate>): Promise<void> {
+    const over = performance.now();
     const outcome = await fate;
-    this.#conversation.closed(outcome);
+    this.#conversation.closed(outcome, over, this.#socket?.kind === "unix");
     this.#socket?.close();
     this.#socket = undefined;
     const now = performance.now();

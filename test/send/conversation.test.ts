@@ -14,6 +14,7 @@ class Wire {
   readonly outbox = new Outbox({ chunk: 512, ahead: 2, window: WINDOW });
   readonly conversation: Conversation;
   now = 0;
+  tellsWhatIsRead = true;
   lost = 0;
   unable = 0;
   #connection: SpoolConnection | undefined;
@@ -91,7 +92,7 @@ class Wire {
   kill(): void {
     this.#connection = undefined;
     this.#there = this.#back = Buffer.alloc(0);
-    this.conversation.closed("unknown");
+    this.conversation.closed("unknown", this.now, this.tellsWhatIsRead);
   }
 
   /** The daemon reads what it was sent, and ends. */
@@ -99,7 +100,7 @@ class Wire {
     this.read(Number.POSITIVE_INFINITY);
     this.#connection = undefined;
     this.#back = Buffer.alloc(0);
-    this.conversation.closed("taken");
+    this.conversation.closed("taken", this.now, this.tellsWhatIsRead);
   }
 
   /** Lets everything happen until all is settled, or nothing more changes. */
@@ -323,6 +324,28 @@ describe("a daemon that does not answer", () => {
     wire.finish();
     expect(wire.arrived).toEqual([0, 1]);
     expect(wire.verdict).toEqual({ ...FLAWLESS, unable: 1 });
+  });
+
+  test.each([
+    { read: true, certain: true, after: 1000, again: false },
+    { read: true, certain: true, after: 999, again: true },
+    { read: false, certain: true, after: 60_000, again: true },
+    { read: true, certain: false, after: 9000, again: true },
+  ])("and dies is one of old, which may have delivered the lines, or has not read them: %o", (each) => {
+    const wire = old({ strict: false });
+    wire.tellsWhatIsRead = each.certain;
+    wire.send(Number.POSITIVE_INFINITY);
+    if (each.read) wire.read(Number.POSITIVE_INFINITY);
+    pass(wire, 0);
+    wire.now += each.after;
+    wire.kill();
+    const before = wire.arrived.length;
+    wire.model.behaviour = { ...wire.model.behaviour, kind: "disk" };
+    wire.write(10);
+    wire.connect();
+    wire.finish();
+    expect(wire.arrived.slice(before)).toEqual(each.again ? [0, 1] : [1]);
+    expect(wire.verdict).toEqual({ ...FLAWLESS, lost: each.again ? 0 : 1, unknown: each.again ? 0 : 1 });
   });
 
   test("has 250 ms when there is nothing more to send", () => {
