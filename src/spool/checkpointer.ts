@@ -21,6 +21,8 @@ export interface CheckpointerParts {
   progress: () => number;
   /** Whether files of logs could be deleted if a checkpoint knew it. */
   hasGarbage: () => boolean;
+  /** Whether the journal misses something, or has hardly room for more: a checkpoint can stand in for it. */
+  journalNeedsIt: () => boolean;
   /** What can be deleted once a checkpoint of this moment is on disk; deletes it when it is called. */
   garbage: () => () => void;
   /** Makes safe from a power cut what a checkpoint of this moment refers to: held logs, and the journal's new file. */
@@ -38,7 +40,7 @@ export interface CheckpointerParts {
 export const RESERVE = 2 ** 24;
 /** Between two checkpoints while messages come and go. Milliseconds. */
 const INTERVAL = 10_000;
-/** The same when files could be deleted, and after a failure. */
+/** The same when files could be deleted or the journal needs it, and after a failure. */
 const SOON = 1_000;
 /** A journal of more bytes is worth a checkpoint: it is what a start has to read. */
 const LONG_JOURNAL = 16 * 1024 * 1024;
@@ -107,12 +109,12 @@ export class Checkpointer {
   }
 
   #due(): boolean {
-    const { now, next, journal, hasGarbage, progress } = this.#parts;
+    const { now, next, journal, hasGarbage, journalNeedsIt, progress } = this.#parts;
     const age = now() - this.#wroteAt;
     if (age < SOON) return false;
     if (this.#failing !== undefined || journal.bytes > LONG_JOURNAL || this.#nearlyUsed(next()) || hasGarbage())
       return true;
-    return age >= INTERVAL && progress() !== this.#progress;
+    return (age >= INTERVAL || journalNeedsIt()) && progress() !== this.#progress;
   }
 
   #nearlyUsed(next: number): boolean {

@@ -9,7 +9,7 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import type { Files } from "./files.ts";
-import { JournalFile, journalName, listJournals } from "./journalFile.ts";
+import { type JournalEnd, JournalFile, journalName, listJournals } from "./journalFile.ts";
 import { type EndMark, EntryEncoder, type JournalRecord } from "./journalFormat.ts";
 import type { MessageNumbers } from "./numbers.ts";
 
@@ -45,6 +45,8 @@ export interface JournalParts {
   machineId: string;
   /** Bytes of each file to keep for what comes when the volume is full; none if left out. */
   room?: number;
+  /** The newest file of the run before: it is gone on with when there is no room for another. */
+  last?: JournalEnd;
   /** What recovery found open. */
   carried: Iterable<JournalEntry>;
   /** Called with the reason when it cannot be written any more, and with nothing when it can again. */
@@ -93,6 +95,7 @@ export class Journal {
 
   static open(parts: JournalParts): Journal {
     const journal = new Journal(parts);
+    journal.#resume();
     journal.#begin();
     return journal;
   }
@@ -100,6 +103,11 @@ export class Journal {
   /** Why it cannot be written now; undefined when all is well. */
   get failing(): string | undefined {
     return this.#failing;
+  }
+
+  /** Less than half is left of what is kept for when the volume is full. */
+  get crowded(): boolean {
+    return (this.#file?.room ?? 0) < (this.#parts.room ?? 0) / 2;
   }
 
   /** On the disk, in all its files. */
@@ -238,6 +246,18 @@ export class Journal {
       this.#file = this.#retire();
       this.#keep(records);
       this.#fail(error);
+    }
+  }
+
+  /** All that is open is in that file, or in one before it: so nothing is missing should no other be begun. */
+  #resume(): void {
+    const { files, directory, last } = this.#parts;
+    if (last === undefined) return;
+    try {
+      this.#file = JournalFile.resume(files, directory, last);
+      this.#ordinal = this.#file.ordinal;
+    } catch {
+      // Then another is begun, or that fails as well.
     }
   }
 

@@ -15,6 +15,12 @@ export function listJournals(files: Files, directory: string): number[] {
   return ordinals.filter((ordinal) => ordinal >= 0).sort((a, b) => a - b);
 }
 
+/** A file, and where its last entry ends. */
+export interface JournalEnd {
+  header: JournalHeader;
+  end: number;
+}
+
 export class JournalFile {
   readonly ordinal: number;
   readonly seed: number;
@@ -75,6 +81,22 @@ export class JournalFile {
       discard(files, path);
       throw error;
     }
+  }
+
+  /** Goes on with a file of an earlier run, whose last entry ends at `end`. Throws when it cannot. */
+  static resume(files: Files, directory: string, { header, end }: JournalEnd): JournalFile {
+    const fd = files.open(join(directory, journalName(header.ordinal)), "r+");
+    try {
+      return new JournalFile(files, directory, header, fd, end, files.size(fd));
+    } catch (error) {
+      files.close(fd);
+      throw error;
+    }
+  }
+
+  /** Bytes that can be appended, whatever others have taken of the volume. */
+  get room(): number {
+    return Math.max(0, this.#length - this.#size);
   }
 
   /** Bytes on the disk. */

@@ -26,6 +26,8 @@ export interface Replay {
   open: JournalEntry[];
   /** The header of the newest file that has a good one. */
   header: JournalHeader | undefined;
+  /** Where the last good entry of that file ends. */
+  end: number;
   /** Of the newest file, whatever is in it; `from - 1` when there is none. */
   lastOrdinal: number;
   /** Damage with good entries behind it. What a crash cut off at the end of a file is none. */
@@ -44,7 +46,7 @@ export function replayJournal(
   onEnd: (entry: JournalEntry, how: Exclude<EntryEnd, { kind: "returned" }>) => void,
 ): Replay {
   const open = new Map<string, JournalEntry>();
-  const replay: Replay = { open: [], header: undefined, lastOrdinal: from - 1, problems: [] };
+  const replay: Replay = { open: [], header: undefined, end: 0, lastOrdinal: from - 1, problems: [] };
 
   const end = (key: string, how: EntryEnd) => {
     const entry = open.get(key);
@@ -75,8 +77,8 @@ export function replayJournal(
     replay.lastOrdinal = Math.max(replay.lastOrdinal, ordinal);
     if (ordinal < from) continue;
     const path = join(directory, journalName(ordinal));
-    const header = readJournal(files, path, act, replay.problems);
-    if (header !== undefined) replay.header = header;
+    const found = readJournal(files, path, act, replay.problems);
+    if (found?.header !== undefined) Object.assign(replay, found);
   }
   replay.open = [...open.values()];
   return replay;
@@ -87,7 +89,7 @@ function readJournal(
   path: string,
   act: (record: JournalRecord) => void,
   problems: JournalProblem[],
-): JournalHeader | undefined {
+): Pick<Replay, "header" | "end"> | undefined {
   let bytes: Buffer;
   try {
     bytes = readWhole(files, path);
@@ -110,11 +112,12 @@ function readJournal(
   }
   if (seed === undefined) return undefined;
   let at = JOURNAL_HEADER;
+  let end = at;
   while (at < bytes.length) {
     const found = decodeEntry(bytes, at, seed);
     if (found !== undefined) {
       act(found.record);
-      at = found.next;
+      at = end = found.next;
       continue;
     }
     const from = at;
@@ -122,7 +125,7 @@ function readJournal(
     while (at < bytes.length && decodeEntry(bytes, at, seed) === undefined);
     if (at < bytes.length) problems.push({ path, from, to: at, why: "damaged entries" });
   }
-  return header;
+  return { header, end };
 }
 
 function sameBatch(one: JournalEntry, other: JournalEntry): boolean {

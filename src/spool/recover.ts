@@ -19,8 +19,9 @@ import {
 import { directoryPaths } from "./dataDirectory.ts";
 import type { Files } from "./files.ts";
 import type { JournalEntry } from "./journal.ts";
+import type { JournalEnd } from "./journalFile.ts";
 import type { JournalHeader } from "./journalFormat.ts";
-import { replayJournal } from "./journalReplay.ts";
+import { type Replay, replayJournal } from "./journalReplay.ts";
 import { NumberSet } from "./numberSet.ts";
 import { type FoundHeld, findHeldLogs } from "./recoverHeld.ts";
 import { RecoveredLedger } from "./recoverLedger.ts";
@@ -48,6 +49,8 @@ export interface Recovered {
   openEntries: JournalEntry[];
   /** Of the next journal file. */
   journalOrdinal: number;
+  /** The journal's newest file, if it is sound and ours. */
+  journalEnd: JournalEnd | undefined;
   ledger: LedgerState;
   topicsSeen: string[];
   sessions: SessionState[];
@@ -143,6 +146,7 @@ export function recover(files: Files, path: string, { machineId, repair, log: li
     held: heldLogs,
     openEntries,
     journalOrdinal: replay.lastOrdinal + 1,
+    journalEnd: journalEnd(replay, directoryId, machineId),
     ledger,
     topicsSeen: checkpoint?.topicsSeen ?? [],
     sessions: [...sessions]
@@ -225,6 +229,11 @@ function restate(
   if (passedOver !== undefined) settled.addRange(...passedOver);
   const log = { read, head: { ...head, number: nextNumber }, unused: { from: previousEnd, to: nextNumber } };
   return { ...state, clean: false, log, settled };
+}
+
+function journalEnd({ header, end, lastOrdinal }: Replay, directoryId: string, machineId: string) {
+  const isOurs = header?.directoryId === directoryId && header.machineId === machineId;
+  return isOurs && header.ordinal === lastOrdinal ? { header, end } : undefined;
 }
 
 function isBound(

@@ -100,7 +100,7 @@ export class Spool {
     this.#damageMet = recovered.problems.length > 0;
     this.#quarantined = quarantinedBytes(files, lock.paths.quarantine);
     const { disk, sync, segment } = settings;
-    const { directoryId, sessions, openEntries, journalOrdinal } = recovered;
+    const { directoryId, sessions, openEntries, journalOrdinal, journalEnd } = recovered;
     const onDamage = (damage: LogDamage) => this.#damaged(damage);
     this.queue = new DiskQueue({
       files,
@@ -145,6 +145,7 @@ export class Spool {
       room: journalRoom(disk),
       directoryId,
       machineId: lock.machineId,
+      last: journalEnd,
       carried: openEntries,
       onFailing: (why) => this.#journalFailing(why),
       wallClock: Date.now,
@@ -184,6 +185,8 @@ export class Spool {
       next: () => queue.head.number,
       progress: () => queue.written + queue.settled - held.unsettled + held.noteReasons(),
       hasGarbage: () => queue.segmentsToDelete().length > 0 || held.garbage().length > 0,
+      journalNeedsIt: () =>
+        journal.failing !== undefined || (journal.crowded && (this.#degraded !== undefined || queue.full)),
       garbage: () => {
         const segments = queue.segmentsToDelete();
         const ofHeld = held.garbage();

@@ -15,6 +15,8 @@ class Bench {
   synced = 0;
   released = 0;
   fails = false;
+  needed = false;
+  progress = 0;
   head = 1;
   time = 0;
   readonly checkpointer: Checkpointer;
@@ -39,8 +41,9 @@ class Bench {
         return { ...rest, log: { ...rest.log, head: { number: this.head, segment: 0, offset: 0 } } };
       },
       next: () => this.head,
-      progress: () => 0,
+      progress: () => this.progress,
       hasGarbage: () => false,
+      journalNeedsIt: () => this.needed,
       garbage: () => () => void this.released++,
       sync: async () => {
         this.synced++;
@@ -107,4 +110,26 @@ test("numbers go on also when no checkpoint can be written, and are reserved by 
   await checkpointer.write();
   expect(bench.written.at(-1)?.reserved).toBe(bench.head + RESERVE);
   expect(bench.reserved.at(-1)).toBe(bench.head + RESERVE);
+});
+
+test("while the journal misses something, one comes each second that anything happens", async () => {
+  const bench = new Bench();
+  const { checkpointer } = bench;
+  const wait = async (ms: number) => {
+    bench.time += ms;
+    checkpointer.turn();
+    while (bench.writing > 0) await Bun.sleep(1);
+    return bench.written.length;
+  };
+  await checkpointer.write();
+  bench.progress++;
+  expect(await wait(2000)).toBe(1);
+  bench.needed = true;
+  expect(await wait(1)).toBe(2);
+  expect(await wait(5000)).toBe(2);
+  bench.progress++;
+  expect(await wait(1)).toBe(3);
+  bench.progress++;
+  expect(await wait(900)).toBe(3);
+  expect(await wait(100)).toBe(4);
 });

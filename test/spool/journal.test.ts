@@ -25,9 +25,9 @@ function replayed(files: FakeFiles, from = 1) {
     const what = how.kind === "discarded" ? how.reason : how.kind;
     ends.push(`${what} ${entry.topic}/${entry.partition} ${listOf(entry.numbers)}`);
   };
-  const { open, problems, header, lastOrdinal } = replayJournal(files, JOURNAL, from, told);
+  const { open, problems, header, lastOrdinal, end } = replayJournal(files, JOURNAL, from, told);
   const opened = open.map((entry) => `${entry.topic}/${entry.partition} ${listOf(entry.numbers)}`);
-  return { ends, open: opened.sort(), entries: open, problems, header, lastOrdinal };
+  return { ends, open: opened.sort(), entries: open, problems, header, lastOrdinal, end };
 }
 
 test("a batch on its way is found with all that it takes to send it again", () => {
@@ -269,6 +269,40 @@ test("a disk that takes no new file leaves the old one in use, and its ordinal i
   expect(replayed(files)).toMatchObject({ ends: ["delivered a/0 1", "delivered a/0 2"], open: ["a/0 3"] });
   expect(journal.rotate()).toBe(2);
   expect(replayed(files)).toMatchObject({ ends: ["delivered a/0 1", "delivered a/0 2"], open: ["a/0 3"] });
+});
+
+test("a start on a full disk goes on with the file of the run before, and what is torn at its end is no harm", () => {
+  const files = new FakeFiles();
+  const first = openJournal(files, { room: 10_000 });
+  first.sending([entryOf("a", 0, [1]), entryOf("a", 1, [2])]);
+  first.sending([entryOf("a", 0, [3])]);
+  files.crash("process");
+  const path = `${JOURNAL}/${journalName(1)}`;
+  const torn = Buffer.from(files.content(path));
+  torn.fill("brj1", endOfEntries(torn), endOfEntries(torn) + 400);
+  files.put(path, torn);
+  const { entries, header, end } = replayed(files);
+  files.failNext("write", "ENOSPC");
+  const told: unknown[] = [];
+  const last = header && { header, end };
+  const second = openJournal(files, { ordinal: 2, last, carried: entries, onFailing: (why) => told.push(why) });
+  expect(second.failing).toBeUndefined();
+  expect(second.ordinal).toBe(1);
+  second.ended("a", 1, DISCARDED);
+  second.sending([entryOf("a", 0, [4])]);
+  const ends = ["delivered a/0 1", "rejected_by_broker a/1 2", "delivered a/0 3"];
+  expect(replayed(files)).toMatchObject({ ends, open: ["a/0 4"] });
+  // When there is room again, it stands for what the new one does not say, until a checkpoint knows it.
+  expect(second.rotate()).toBe(2);
+  second.sending([entryOf("a", 1, [5])]);
+  expect(replayed(files)).toMatchObject({ ends, open: ["a/0 4", "a/1 5"] });
+  expect(replayed(files, 2)).toMatchObject({ ends: [], open: ["a/0 4", "a/1 5"] });
+  expect(second.bytes).toBe(files.content(path).length + files.content(`${JOURNAL}/${journalName(2)}`).length);
+  second.removeBefore(2);
+  expect(listJournals(files, JOURNAL)).toEqual([2]);
+  expect(told).toEqual([]);
+  second.close();
+  expect(files.openFiles).toBe(0);
 });
 
 /** Files whose directories are safe from a power cut. */

@@ -55,7 +55,8 @@ export class Life {
     const paths = directoryPaths(PATH);
     this.#told = told;
     this.recovered = recover(files, PATH, { machineId: MACHINE_ID, repair: true });
-    const { log, held, openEntries, journalOrdinal, directoryId, checkpoints, topicsSeen, sessions } = this.recovered;
+    const { log, held, openEntries, directoryId, checkpoints, topicsSeen, sessions } = this.recovered;
+    const { journalOrdinal, journalEnd } = this.recovered;
     this.ledger = new Ledger(100, this.recovered.ledger);
     const lost = (count: number) => {
       this.#book(undefined, count);
@@ -110,6 +111,7 @@ export class Life {
       ordinal: journalOrdinal,
       directoryId,
       machineId: MACHINE_ID,
+      last: journalEnd,
       carried: openEntries,
       onFailing: () => {},
       wallClock: () => 0,
@@ -135,6 +137,7 @@ export class Life {
       next: () => this.queue.head.number,
       progress: () => 0,
       hasGarbage: () => false,
+      journalNeedsIt: () => false,
       garbage: () => {
         const segments = this.queue.segmentsToDelete();
         const garbage = this.held.garbage();
