@@ -221,12 +221,19 @@ export class Syncs {
     return reached(soiled || asker.clean(slot) < question);
   }
 
-  /** Whether messages are in memory alone that are not settled either, as far as is known. */
+  /** While the disk takes messages: whether some are in memory alone that are not settled either, as far as is known. */
   get #unspooled(): boolean {
-    const { unspooledTo, slot, id } = this.#of;
-    if (unspooledTo === 0) return false;
-    if ((this.#around.asker?.settledTo(slot, id) ?? 0) < unspooledTo) return true;
+    const { queue, asker } = this.#around;
+    const { slot, id, unsyncedFrom, lastNumber } = this.#of;
+    // Those above it were written down since.
+    this.#of.unspooledTo = Math.min(this.#of.unspooledTo, queue.aloneTo);
+    if (this.#of.unspooledTo === 0) return false;
+    const settledTo = asker?.settledTo(slot, id) ?? 0;
+    if (settledTo < this.#of.unspooledTo) return true;
     this.#of.unspooledTo = 0;
+    // Neither has what is settled to be made safe any more.
+    if (unsyncedFrom > 0 && unsyncedFrom <= settledTo)
+      this.#of.unsyncedFrom = settledTo < lastNumber ? settledTo + 1 : 0;
     return false;
   }
 

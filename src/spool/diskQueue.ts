@@ -95,6 +95,8 @@ export class DiskQueue implements QueueReader, QueueLink {
   #limit: number;
   #taken = 0;
   #lost = 0;
+  /** Messages that came from memory alone, perhaps unread yet, and were written since; ascending. */
+  #late: Extract<WriterMessage, { type: "late" }>[] = [];
   #fromRing = false;
   /** The writer waits, and what it waits for may be the segment that it writes to. */
   #full = false;
@@ -222,6 +224,9 @@ export class DiskQueue implements QueueReader, QueueLink {
         break;
       case "closed":
         this.#closed(message);
+        break;
+      case "late":
+        this.#wroteLate(message);
         break;
       case "state":
         this.#degraded(message.state === "degraded");
@@ -395,6 +400,12 @@ export class DiskQueue implements QueueReader, QueueLink {
     return this.#sync.now();
   }
 
+  /** Tells the writer what need not be written late. */
+  tellSettled(): void {
+    const { number, again } = this.#reader;
+    this.#control.settledTo = Math.min(number, this.#spans.unsettled.first ?? number, again.first ?? number);
+  }
+
   /** Nothing is appended or read any more. */
   async stop(): Promise<void> {
     this.#stopped = true;
@@ -447,7 +458,23 @@ export class DiskQueue implements QueueReader, QueueLink {
     }
     block.start = start + BLOCK_HEADER;
     this.#reader.passed(block);
+    if (block.segment === 0 && this.#late.length > 0) block.segment = this.#lateSegment(block.firstNumber);
     return block;
+  }
+
+  #wroteLate(late: Extract<WriterMessage, { type: "late" }>): void {
+    const { ordinal, from, to } = late;
+    if (to > this.#reader.number) this.#late.push(late);
+    this.#spans.move(from, to, ordinal);
+    this.#sync.late(from);
+    this.#control.lateSeen = to;
+  }
+
+  /** The segment that has the message, which was read from memory; 0: none has. */
+  #lateSegment(number: number): number {
+    while ((this.#late[0]?.to ?? Number.POSITIVE_INFINITY) <= number) this.#late.shift();
+    const late = this.#late[0];
+    return late !== undefined && late.from <= number ? late.ordinal : 0;
   }
 
   #lose(lost: LostMessages): void {
@@ -474,7 +501,11 @@ export class DiskQueue implements QueueReader, QueueLink {
   #degraded(yes: boolean): void {
     clearInterval(this.#degradedTimer);
     this.#degradedTimer = undefined;
-    if (yes && !this.#stopped) this.#degradedTimer = setInterval(() => this.#onRoom(), RETRY);
+    if (!yes || this.#stopped) return;
+    this.#degradedTimer = setInterval(() => {
+      this.tellSettled();
+      this.#onRoom();
+    }, RETRY);
   }
 
   /** When the disk is full and all is settled, what is left of it is in the segment that is written to. */

@@ -6,10 +6,12 @@
 // - The ring is filled in the order of numbers, and before the number is published: a reader that sees the number and
 //   not the block in the ring finds it in the file.
 // - A segment that failed is left at once. While the disk refuses, blocks go into the ring alone, and wait when it is full.
+// - When it takes blocks again, those that are in the ring alone come first, read or not, as far as the ring has kept them: in a
+//   segment of their own numbers, so that numbers still ascend from segment to segment.
 // - `append` never throws, and leaves two views behind for a block; the collector, which counts the shared memory as
 //   garbage-to-be and hardly ever runs by itself on this thread, is run by hand.
 import { codeOf, type Files } from "./files.ts";
-import { BLOCK_HEADER, type BlockFields, BlockKind, SEGMENT_HEADER, writeBlockHeader } from "./format.ts";
+import { BLOCK_HEADER, type BlockFields, BlockKind, SEGMENT_HEADER, sealBlock, writeBlockHeader } from "./format.ts";
 import { LogControl } from "./logControl.ts";
 import type { QueueOrder, QueueState, QueueWriter, SessionMark, WriterMessage } from "./queue.ts";
 import { RingWriter } from "./ring.ts";
@@ -54,17 +56,24 @@ export class DiskWriter implements QueueWriter {
   #segment: SegmentWriter | undefined;
   #ordinal: number;
   #next: number;
+  /** See SegmentHeader: of the segment that was begun last. */
   #previousEnd: number;
   /** Where the last block in a file ends. */
   #headSegment: number;
   #headOffset: number;
   #state: Exclude<QueueState, "memory"> = "disk";
   #retryAt = 0;
-  /** A segment was begun in this run. */
+  /** A segment of this run has messages. */
   #begun = false;
+  /** Why the disk refuses. */
+  #reason = "";
   /** Messages [from, to) that were in memory alone, since the disk refused last; perhaps some between that were not. */
   #aloneFrom = 0;
   #aloneTo = 0;
+  /** Messages [from, to) were written late. */
+  #late: { ordinal: number; from: number; to: number } | undefined;
+  #lateFrom = 0;
+  #lateTo = 0;
   #scratch: Buffer = Buffer.alloc(0);
   #bytes: number;
   #blocks = 0;
@@ -89,7 +98,12 @@ export class DiskWriter implements QueueWriter {
   }
 
   get synced(): number {
-    return this.#control.synced;
+    const { synced, lateSeen } = this.#control;
+    return this.#lateTo > lateSeen ? Math.min(synced, this.#lateFrom - 1) : synced;
+  }
+
+  get aloneTo(): number {
+    return this.#ring.missed;
   }
 
   get state(): QueueState {
@@ -150,7 +164,7 @@ export class DiskWriter implements QueueWriter {
 
   /** "failed": the disk refuses, and the state is "degraded" now. */
   #toDisk(bytes: Buffer, start: number, end: number): "taken" | "full" | "failed" {
-    const { order, tell } = this.#parts;
+    const { order } = this.#parts;
     const size = BLOCK_HEADER + end - start;
     if (this.#segment !== undefined && this.#segment.messages > 0 && this.#segment.offset + size > order.segment)
       this.#leave(true);
@@ -170,12 +184,7 @@ export class DiskWriter implements QueueWriter {
       this.#fail(error);
       return "failed";
     }
-    if (segment.messages === this.#fields.count) {
-      const { ordinal, firstNumber } = segment;
-      tell({ type: "opened", ordinal, firstNumber, previousEnd: this.#previousEnd });
-    }
-    this.#count(size);
-    this.#previousEnd = this.#fields.firstNumber + this.#fields.count;
+    this.#wrote(segment, size, this.#fields.count);
     this.#headSegment = segment.ordinal;
     this.#headOffset = segment.offset;
     if (inRing >= 0) this.#publishRing(size, segment.ordinal, offset);
@@ -189,13 +198,18 @@ export class DiskWriter implements QueueWriter {
     if (at < 0) return false;
     this.#form(this.#ring.bytes, at, bytes, start, end, 0);
     this.#publishRing(size, 0, 0);
-    const behind = this.#fields.firstNumber + this.#fields.count;
-    // After a crash these are missing, and must not pass for numbers that were never used. Before this run's first segment
-    // there may be some that were not, maybe millions, and those weigh more.
-    if (this.#begun || this.#previousEnd === this.#fields.firstNumber) this.#previousEnd = behind;
-    this.#aloneTo = behind;
+    this.#aloneTo = this.#fields.firstNumber + this.#fields.count;
     this.#publish();
     return true;
+  }
+
+  /** A block of that many bytes and messages went to the segment. */
+  #wrote(segment: SegmentWriter, size: number, count: number): void {
+    this.#count(size);
+    if (segment.messages !== count) return;
+    this.#begun = true;
+    const { ordinal, firstNumber } = segment;
+    this.#parts.tell({ type: "opened", ordinal, firstNumber, previousEnd: this.#previousEnd });
   }
 
   #form(out: Buffer, at: number, bytes: Buffer, start: number, end: number, seed: number): void {
@@ -236,6 +250,7 @@ export class DiskWriter implements QueueWriter {
   #leave(seal: boolean): void {
     const segment = this.#segment;
     if (segment === undefined) return;
+    this.#tellLate();
     this.#segment = undefined;
     const { files, tell } = this.#parts;
     const { ordinal, firstNumber, path } = segment;
@@ -260,11 +275,92 @@ export class DiskWriter implements QueueWriter {
     tell({ type: "closed", ordinal, firstNumber, end: segment.end, size: segment.offset, index });
   }
 
-  /** Begins the next segment. False, and "degraded", when the disk does not let it. */
+  /** Begins the next segment, with what is in the ring alone. False, and "degraded", when the disk does not let it. */
   #open(): boolean {
+    if (this.#state === "disk") return this.#create(this.#next);
+    if (!this.#create(this.#firstAlone()) || !this.#probe() || !this.#writeLate()) return false;
+    this.#ring.keepNone();
+    this.#aloneTo = Math.max(this.#aloneFrom, Math.min(this.#aloneTo, this.#ring.missed + 1));
+    this.#setState("disk", "");
+    return true;
+  }
+
+  /** The first message that is to be written late; the next one if there is none. */
+  #firstAlone(): number {
+    const { settledTo } = this.#control;
+    for (;;) {
+      const block = this.#ring.oldestKept;
+      if (block === undefined) return this.#next;
+      if (block.firstNumber + block.count > settledTo) return block.firstNumber;
+      this.#ring.dropOldestKept();
+    }
+  }
+
+  #probe(): boolean {
+    try {
+      this.#segment?.probe(PROBE);
+      return true;
+    } catch (error) {
+      this.#fail(error);
+      return false;
+    }
+  }
+
+  /** Writes what is in the ring alone. What the disk has taken, it has, also when it refuses the rest. */
+  #writeLate(): boolean {
+    const { order } = this.#parts;
+    const { bytes } = this.#ring;
+    for (let block = this.#ring.oldestKept; block !== undefined; block = this.#ring.oldestKept) {
+      const { firstNumber, count, start, end } = block;
+      const size = end - start;
+      let segment = this.#segment as unknown as SegmentWriter;
+      if (segment.messages > 0 && segment.offset + size > order.segment) {
+        this.#leave(true);
+        if (!this.#create(firstNumber)) return false;
+        segment = this.#segment as unknown as SegmentWriter;
+      }
+      if (this.#bytes + size > this.#control.limit) {
+        this.#fail(new Error("the disk buffer is full, and does not take what is in memory"));
+        return false;
+      }
+      sealBlock(bytes, start, size - BLOCK_HEADER, segment.seed);
+      try {
+        segment.append(bytes, start, end);
+      } catch (error) {
+        this.#fail(error);
+        return false;
+      }
+      this.#wrote(segment, size, count);
+      this.#late ??= { ordinal: segment.ordinal, from: firstNumber, to: firstNumber };
+      this.#late.to = firstNumber + count;
+      this.#ring.dropOldestKept();
+      if (++this.#blocks % COLLECT_EVERY === 0) this.#parts.collect();
+    }
+    this.#tellLate();
+    return true;
+  }
+
+  #tellLate(): void {
+    const late = this.#late;
+    if (late === undefined) return;
+    this.#late = undefined;
+    this.#lateFrom = this.#lateTo > this.#control.lateSeen ? Math.min(this.#lateFrom, late.from) : late.from;
+    this.#lateTo = late.to;
+    this.#headSegment = late.ordinal;
+    this.#headOffset = (this.#segment as unknown as SegmentWriter).offset;
+    this.#control.publish(this.#next, this.#headSegment, this.#headOffset);
+    this.#parts.tell({ type: "late", ...late });
+  }
+
+  /** Begins a segment that message `firstNumber` is to be in first. False, and "degraded", when the disk does not let it. */
+  #create(firstNumber: number): boolean {
     const { order, files } = this.#parts;
     const { directory, directoryId } = order;
-    const start = { directory, firstNumber: this.#next, previousEnd: this.#previousEnd, directoryId };
+    // What is missing before it was in memory alone, and must not pass for numbers that were never used. Before this run's first
+    // segment there may be some that were not, maybe millions, and those weigh more.
+    const unused = !this.#begun && order.previousEnd < order.firstNumber;
+    this.#previousEnd = unused ? order.previousEnd : firstNumber;
+    const start = { directory, firstNumber, previousEnd: this.#previousEnd, directoryId };
     for (let tries = 1; ; tries++) {
       try {
         this.#segment = SegmentWriter.create(files, { ...start, ordinal: this.#ordinal });
@@ -279,17 +375,7 @@ export class DiskWriter implements QueueWriter {
       }
     }
     this.#ordinal++;
-    this.#begun = true;
     this.#count(SEGMENT_HEADER);
-    if (this.#state === "degraded") {
-      try {
-        this.#segment.probe(PROBE);
-      } catch (error) {
-        this.#fail(error);
-        return false;
-      }
-    }
-    this.#setState("disk", "");
     return true;
   }
 
@@ -300,9 +386,13 @@ export class DiskWriter implements QueueWriter {
   }
 
   #setState(state: Exclude<QueueState, "memory">, reason: string): void {
-    if (this.#state === state) return;
+    if (this.#state === state && this.#reason === reason) return;
+    if (state === "degraded" && this.#state === "disk") {
+      this.#aloneFrom = this.#aloneTo = this.#next;
+      this.#ring.keep();
+    }
     this.#state = state;
-    if (state === "degraded") this.#aloneFrom = this.#aloneTo = this.#next;
+    this.#reason = reason;
     this.#control.state = state;
     this.#parts.tell({ type: "state", state, reason });
   }

@@ -113,7 +113,13 @@ export function writeBlockHeader(out: Buffer, at: number, fields: BlockFields, l
     out.set(fields.session, at + 40);
     writeInt64(out, at + 56, fields.position);
   }
-  writeUint32(out, at + 12, fields.kind * 0x1000000 + headerCheck(out, at, seed));
+  out[at + 12] = fields.kind;
+  sealBlock(out, at, length, seed);
+}
+
+/** Writes the checksums of the block at `at`, whose header says the rest. */
+export function sealBlock(out: Buffer, at: number, length: number, seed: number): void {
+  writeUint32(out, at + 12, (out[at + 12] as number) * 0x1000000 + headerCheck(out, at, seed));
   writeUint32(out, at + 8, crc32(out.subarray(at + 12, at + BLOCK_HEADER + length), seed));
 }
 

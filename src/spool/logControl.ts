@@ -30,6 +30,10 @@ const RESERVED = 33;
 const SYNCED = 34;
 const FAILED_FROM = 35;
 const FAILED_TO = 36;
+/** All messages below it are settled, as the reader's thread last said while the disk refused. */
+const SETTLED_TO = 37;
+/** Of those written late, the ones below it are safe only as far as SYNCED says so. */
+const LATE_SEEN = 38;
 const SIZE = 320;
 
 const STATES: readonly QueueState[] = ["disk", "degraded", "memory"];
@@ -143,6 +147,15 @@ export class LogControl {
     this.#doubles[FAILED_TO] = to;
   }
 
+  set settledTo(number: number) {
+    this.#doubles[SETTLED_TO] = number;
+  }
+
+  /** To be set after `synced` was lowered for them. */
+  set lateSeen(number: number) {
+    this.#doubles[LATE_SEEN] = number;
+  }
+
   /**
    * True when the writer waits; it counts as woken then. To be called after `limit` or `reserved` was set. Not a mere load at
    * first: that could come before the other is seen by the writer, which would then wait for a limit that is there.
@@ -189,6 +202,14 @@ export class LogControl {
 
   get synced(): number {
     return this.#doubles[SYNCED] as number;
+  }
+
+  get settledTo(): number {
+    return this.#doubles[SETTLED_TO] as number;
+  }
+
+  get lateSeen(): number {
+    return this.#doubles[LATE_SEEN] as number;
   }
 
   syncFailed(number: number): boolean {

@@ -22,6 +22,7 @@ export function openMemoryQueueWriter(memory: SharedArrayBuffer, wake: () => voi
       return next - 1;
     },
     synced: 0,
+    aloneTo: Number.POSITIVE_INFINITY,
     state: "memory",
     refusedSync: () => true,
     syncSoon: () => {},

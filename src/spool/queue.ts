@@ -38,6 +38,8 @@ export interface QueueWriter {
   /** Every message up to this number is safe from a power cut (see `refusedSync`), or was delivered or discarded. */
   readonly synced: number;
   readonly state: QueueState;
+  /** Messages above this number are in a file, or were settled, unless the disk refuses now (see `state`); 0: all are. */
+  readonly aloneTo: number;
   /** The message cannot be made safe from a power cut: an fdatasync that covered it failed, or it is in memory alone. */
   refusedSync(number: number): boolean;
   /** Starts an fdatasync of all there is now; the thread is woken (see `QueueLink.onRoom`) when it is done. */
@@ -128,6 +130,8 @@ export type WriterMessage =
   | { type: "opened"; ordinal: number; firstNumber: number; previousEnd: number }
   /** No more is written to that segment. `size`: where its blocks end, or with an index its file. */
   | { type: "closed"; ordinal: number; firstNumber: number; end: number; size: number; index: SegmentIndex | undefined }
+  /** Messages [from, to), which were in memory alone, are in that segment now. */
+  | { type: "late"; ordinal: number; from: number; to: number }
   /** `reason`: what the disk said, for people. */
   | { type: "state"; state: QueueState; reason: string }
   | { type: "syncWanted" }

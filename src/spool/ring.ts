@@ -13,6 +13,9 @@
 // - PROMISED is set by a reader that will look again in a moment by itself, GATHERING by a writer that relies on this and waits
 //   with what it has, for more. The reader takes its promise back before it looks whether there is somebody to wake; the
 //   writer looks for the promise after saying that it waits. So one of the two sees the other.
+// - A writer that keeps (see `keep`) has what it wrote since, whether the reader has released it or not, as long as nothing newer
+//   needs its room: a block that is released is not changed before it is written over. It does not start again at offset 0
+//   then for as long as a block fits behind the last.
 // - IDLE is set by a reader that found nothing and sleeps, and cleared by the one append that must wake it. WANTED is
 //   set by a writer that found no room, and cleared by the one release that must wake it. Each looks again after setting
 //   its flag, so no wake-up is lost.
@@ -119,10 +122,22 @@ function lowBits(position: number): number {
   return (position / UNIT) | 0;
 }
 
+/** A block that the writer has kept. */
+export interface KeptBlock {
+  firstNumber: number;
+  count: number;
+  /** In the ring's `bytes`. */
+  start: number;
+  end: number;
+}
+
 /** One at a time for each ring; one opened later goes on where the last has stopped. */
 export class RingWriter extends Ring {
   #written: number;
   #restart: number;
+  /** Where the oldest block is that is kept; -1 when none are. */
+  #kept = -1;
+  #missed = 0;
   #messages: number;
   #payload: number;
   readonly #wake: () => void;
@@ -213,6 +228,41 @@ export class RingWriter extends Ring {
     if (this.#written - this.#restart > RESTART_AGE) this.#restartAt(this.#written - 2 * this.capacity);
   }
 
+  /** From the next block on they are kept, each until its room is needed. */
+  keep(): void {
+    this.#kept = this.#written;
+  }
+
+  /** None is kept any more. */
+  keepNone(): void {
+    this.#kept = -1;
+  }
+
+  /** The last message whose block was kept no longer because its room was needed; 0: none. */
+  get missed(): number {
+    return this.#missed;
+  }
+
+  /** The oldest block that is kept, if there is any. */
+  get oldestKept(): KeptBlock | undefined {
+    const at = this.#kept < 0 ? this.#written : this.#pastEnd(this.#kept);
+    if (at >= this.#written) return undefined;
+    const offset = at % this.capacity;
+    const start = offset + HEADER;
+    return {
+      firstNumber: this.doubles[offset / 8 + 2] as number,
+      count: this.words[offset / 4 + 2] as number,
+      start,
+      end: start + (this.words[offset / 4 + 1] as number),
+    };
+  }
+
+  /** The oldest is kept no longer. There is one. */
+  dropOldestKept(): void {
+    const at = this.#pastEnd(this.#kept);
+    this.#kept = at + (this.words[(at % this.capacity) / 4] as number);
+  }
+
   /** Whether what there is may wait for more: the reader wakes this thread in a moment. False: hand it on now. */
   gather(): boolean {
     Atomics.store(this.control, GATHERING, 1);
@@ -238,7 +288,9 @@ export class RingWriter extends Ring {
     const offset = this.#written % this.capacity;
     const tail = this.capacity - offset;
     if (unreleased === 0) {
+      if (this.#kept >= 0 && size <= tail) return this.#yield(0, size);
       if (offset === 0) return true;
+      this.#yield(tail, size);
       this.#written += tail;
       this.#restartAt(this.#written);
       return true;
@@ -246,11 +298,36 @@ export class RingWriter extends Ring {
     const used = Math.min(unreleased, this.#written - this.#restart);
     if (used + size > most) return false;
     const free = this.capacity - used;
-    if (size <= tail) return size <= free;
+    if (size <= tail) return size <= free && this.#yield(0, size);
     if (tail + size > free) return false;
+    this.#yield(tail, size);
     this.words[offset / 4] = 0;
     this.#written += tail;
     return true;
+  }
+
+  /** A block of `size` bytes will be written behind `skipped` bytes: keeps none of what lies there. True. */
+  #yield(skipped: number, size: number): true {
+    if (this.#kept < 0) return true;
+    const begin = this.#written + skipped;
+    const lost = begin + size - this.capacity;
+    while (this.#kept < lost) {
+      const block = this.oldestKept;
+      if (block === undefined) break;
+      this.#missed = block.firstNumber + block.count - 1;
+      this.dropOldestKept();
+    }
+    // A mark, also where the reader needs none. With nothing kept before it, it may be written over.
+    if (skipped > 0) this.words[(this.#written % this.capacity) / 4] = 0;
+    if (this.#kept >= this.#written) this.#kept = begin;
+    return true;
+  }
+
+  /** Where the block is that begins at `position`, or behind what was skipped there. */
+  #pastEnd(position: number): number {
+    const offset = position % this.capacity;
+    const skipped = position < this.#written && this.words[offset / 4] === 0;
+    return skipped ? position + this.capacity - offset : position;
   }
 
   #restartAt(position: number): void {

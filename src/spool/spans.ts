@@ -104,6 +104,20 @@ export class Spans {
     (this.#segments[this.#segmentOf(number)] as SegmentCount).unsettled--;
   }
 
+  /** Those of [from, to) that are unsettled are in that segment, whatever they were in before. */
+  move(from: number, to: number, ordinal: number): void {
+    this.#splitAt(from);
+    this.#splitAt(to);
+    const segments = this.#segments;
+    const begin = segments.findIndex(({ first }) => first >= from);
+    if (begin < 0 || (segments[begin] as SegmentCount).first >= to) return;
+    let end = begin;
+    let unsettled = 0;
+    for (; end < segments.length && (segments[end] as SegmentCount).first < to; end++)
+      unsettled += (segments[end] as SegmentCount).unsettled;
+    segments.splice(begin, end - begin, { ordinal, first: from, unsettled });
+  }
+
   /** The account of one that was taken and is not settled; 0 for none. */
   accountOf(number: number): number {
     const span = this.#spans[this.#spanBehind(number)];
@@ -208,6 +222,19 @@ export class Spans {
         next.unsettled += count;
       }
     }
+  }
+
+  /** Has the segment that the number is in, if there is one, end before it, and go on from it. */
+  #splitAt(number: number): void {
+    const segments = this.#segments;
+    const index = this.#segmentOf(number);
+    const segment = segments[index];
+    if (segment === undefined || segment.first >= number) return;
+    const end = segments[index + 1]?.first ?? (this.unsettled.last ?? 0) + 1;
+    const behind = end > number ? this.unsettled.countBetween(number, end) : 0;
+    if (behind === 0) return;
+    segment.unsettled -= behind;
+    segments.splice(index + 1, 0, { ordinal: segment.ordinal, first: number, unsettled: behind });
   }
 
   /** Remembers whose they are. Small blocks share a span: a span is an object, and weighs like ten messages. */

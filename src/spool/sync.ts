@@ -42,6 +42,8 @@ export class LogSync {
   #failed: { ordinal: number; from: number } | undefined;
   #running: Promise<void> | undefined;
   #again = false;
+  /** Of what is being synced, messages from here on were in no file when it began. */
+  #notFrom = Number.POSITIVE_INFINITY;
   /** The writer's thread has asked, and waits to be told. */
   #asked = false;
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -83,6 +85,14 @@ export class LogSync {
       if (again && !this.#stopped) this.soon();
       else if (this.#mode === "always" && !this.#stopped) this.#watch();
     });
+  }
+
+  /** Messages from `from` on were written to a new segment only now, although some of them may count as safe. */
+  late(from: number): void {
+    const { control } = this.#parts;
+    this.#notFrom = Math.min(this.#notFrom, from);
+    control.synced = Math.min(control.synced, from - 1);
+    if (this.#mode === "always" && !this.#stopped) this.soon();
   }
 
   /** The segment is deleted: its space is not free before it is closed. */
@@ -151,6 +161,7 @@ export class LogSync {
       return false;
     }
     const begun = performance.now();
+    this.#notFrom = Number.POSITIVE_INFINITY;
     for (const { ordinal, path } of [...segments.all()]) {
       if (ordinal < this.#ordinal || ordinal > head.segment) continue;
       if (this.#failed?.ordinal !== ordinal && !(await this.#sync(ordinal, path))) this.#fail(ordinal);
@@ -160,7 +171,7 @@ export class LogSync {
     if (this.#open !== undefined && segments.at(this.#open.ordinal) === undefined) this.#close();
     this.#noteFailed(head);
     this.#lastAt = begun;
-    control.synced = Math.max(control.synced, head.number - 1);
+    control.synced = Math.max(control.synced, Math.min(head.number, this.#notFrom) - 1);
     return true;
   }
 

@@ -19,6 +19,7 @@ function fakeQueue(capacity: number) {
     largest: capacity,
     lastNumber: 0,
     synced: 0,
+    aloneTo: 0,
     state: "memory",
     refusedSync: () => true,
     syncSoon: () => {},

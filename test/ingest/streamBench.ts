@@ -36,6 +36,7 @@ class ToldQueue implements QueueWriter {
   largest = 1 << 20;
   lastNumber = 0;
   synced = 0;
+  aloneTo = 0;
   state: QueueState = "disk";
   room = Number.POSITIVE_INFINITY;
   refused: (number: number) => boolean = () => false;

@@ -160,6 +160,7 @@ test("what the disk refused is not spooled until it is settled, also when the di
   client.send(frame("2"), encodeSync(Spooled, 2));
   await bench.until(() => client.syncs.length === 2);
   queue.state = "disk";
+  queue.aloneTo = 2;
   queue.synced = 1;
   client.send(frame("3"), encodeSync(Spooled, 3), encodeSync(Synced, 4));
   await bench.until(() => client.syncs.length === 4);

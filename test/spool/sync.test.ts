@@ -165,10 +165,12 @@ test("what is in memory alone is refused, and what a process left when it died i
   bench.append(5);
   bench.files.failNext("write", "ENOSPC");
   bench.append(5);
+  await rest(bench);
+  expect([5, 6, 10, 11].map((number) => bench.writer.refusedSync(number))).toEqual([false, true, true, false]);
   bench.now += 1000;
   bench.append(5);
   await rest(bench);
-  expect([5, 6, 10, 11].map((number) => bench.writer.refusedSync(number))).toEqual([false, true, true, false]);
+  expect([5, 6, 10, 11].some((number) => bench.writer.refusedSync(number))).toBe(false);
 
   const left = new DiskBench();
   left.append(5);
