@@ -80,7 +80,7 @@ export async function sendCommand(options: SendCommandOptions, surroundings: Sen
       lost: (lines) => reporter.say(`the connection to ${where} broke: ${fateUnknown(lines)}`),
       unable: (why) => sayOnce(`${inability(why, where, wait)}; goes on without`),
       tooLong: (input, line) => reporter.say(`line ${line} of ${input} is too long for a message; left out`),
-      progress: (tally) => reporter.progress(tally),
+      progress: (tally) => reporter.progress(tally, wait),
     },
   });
   try {
@@ -89,8 +89,10 @@ export async function sendCommand(options: SendCommandOptions, surroundings: Sen
     if (end.kind === "wrong") reporter.say(`cannot use ${where}: ${end.reason}`);
     if (end.kind === "unreadable") reporter.say(end.problem);
     if (end.kind === "refused") reporter.say(`${inability(end.why, where, wait)}; nothing was sent`);
-    if (end.kind === "late")
-      reporter.say(`no receipt within ${limit} that all lines are ${wait === "none" ? "taken" : wait}`);
+    if (end.kind === "late") {
+      const why = wait === "delivered" ? '; "bruce status" tells what they wait for' : "";
+      reporter.say(`no receipt within ${limit} that all lines are ${wait === "none" ? "taken" : wait}${why}`);
+    }
     reporter.summary(sender.tally, wait, end.kind !== "done");
     return exitCode(end, sender.tally, stop);
   } finally {

@@ -51,6 +51,12 @@ const ANSWER_BEFORE_DEATH = 1000;
 /** A daemon that took more than the kernel keeps for it has read the question. */
 const KERNEL_KEEPS = 4 * 1024 * 1024;
 
+/** How many lines have not come as far as they must; `atLeast`: of those that went over earlier connections nobody knows now. */
+export interface Out {
+  lines: number;
+  atLeast: boolean;
+}
+
 /** Lines are the frames of the outbox, and counted as it does. */
 export class Conversation {
   /** What to give the kernel: bytes[start, stop), when `next` says so. */
@@ -86,6 +92,8 @@ export class Conversation {
   #tookAt = 0;
   #taken = 0;
   #tookLines = false;
+  /** What the last receipt said of the lines of this connection. */
+  #counts: SyncReply | undefined;
 
   constructor(options: ConversationOptions) {
     const { outbox, strict, events, name } = options;
@@ -106,6 +114,7 @@ export class Conversation {
     this.#receipts = new Receipts(this.#outbox, this.#sentBefore);
     this.account.opened();
     this.#answers = this.#tookLines = false;
+    this.#counts = undefined;
     this.#readAt = Number.POSITIVE_INFINITY;
     this.#tookAt = now;
     this.#taken = this.#questionStart = this.#questionEnd = 0;
@@ -223,6 +232,20 @@ export class Conversation {
     return this.account.uncertain + Math.max(0, open);
   }
 
+  /** After `finish`, while all is sent: the lines that receipts are waited for. */
+  get out(): Out | undefined {
+    const { empty, written } = this.#outbox;
+    if (this.#ending === "not yet" || !empty || this.#asked.level === 0) return undefined;
+    let lines = written - (this.#isEnough ? this.#outbox.base : this.account.settled);
+    const atLeast = !this.#isEnough && this.#counts !== undefined && this.#sentBefore > 0;
+    if (!this.#isEnough && this.#counts !== undefined) {
+      const { received, delivered, discarded } = this.#counts;
+      // What has no receipt is not all there.
+      lines = Math.min(lines, Math.max(1, received - delivered - discarded));
+    }
+    return lines > 0 ? { lines, atLeast } : undefined;
+  }
+
   /** Lines may be sent before the daemon has answered: its position is known, and less than a session will do. */
   get #speaks(): boolean {
     return !this.#options.strict && this.#outbox.base >= this.#sentBefore;
@@ -282,6 +305,7 @@ export class Conversation {
     const ofLevel = reply.level === this.#asked.level;
     if (!this.#receipts.answered(to, ofLevel)) return;
     this.account.hear(reply);
+    this.#counts = reply;
     // It stops: the next daemon is asked again.
     if (reply.status === ReceiptStatus.Stopping) return;
     const reached = reply.status !== ReceiptStatus.Unavailable;

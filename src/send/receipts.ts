@@ -7,6 +7,8 @@ const BYTES = 1024 * 1024;
 const AFTER = 50;
 /** On their way at once. Those that cost a write to disk, or a wait for Kafka, are asked for one by one. */
 const MOST = 32;
+/** While Kafka is waited for, what became of the lines so far is asked this often (ms). */
+const LOOK = 1000;
 
 /** What the receipts are to say. */
 export interface Asked {
@@ -21,6 +23,7 @@ export class Receipts {
   /** Lines before this one were asked for. */
   #to: number;
   #lastTo = -1;
+  #lookedAt = 0;
   #outstanding = 0;
   /** Bytes sent that were not asked for, and since when. */
   #bytes = 0;
@@ -55,9 +58,22 @@ export class Receipts {
       this.#outstanding++;
       return encodeSync(level, edge);
     }
-    if (!all || last === 0 || last === level || this.#lastTo === edge) return undefined;
-    this.#lastTo = edge;
-    return encodeSync(last, edge);
+    if (!all) return undefined;
+    if (last !== 0 && this.#lastTo !== edge) {
+      this.#lastTo = edge;
+      this.#lookedAt = now;
+      return encodeSync(last, edge);
+    }
+    return this.#look(level, last, edge, now);
+  }
+
+  /** While Kafka is waited for: the question that is answered at once, for the counts that come with it. */
+  #look(level: SyncLevel, last: Asked["last"], edge: number, now: number): Buffer | undefined {
+    const waits = last === SyncLevel.Delivered || level === SyncLevel.Delivered;
+    if (!waits || now - this.#lookedAt < LOOK || this.#outstanding >= MOST) return undefined;
+    this.#lookedAt = now;
+    if (level === SyncLevel.Spooled) this.#outstanding++;
+    return encodeSync(SyncLevel.Spooled, edge);
   }
 
   /** How long (ms) until time alone makes it a question. */

@@ -1,4 +1,6 @@
 // What the client says on stderr: a progress line on a terminal, and sentences when something went wrong.
+import type { Out } from "./conversation.ts";
+import type { Wait } from "./level.ts";
 import type { Tally } from "./sender.ts";
 
 /** Where words go. */
@@ -16,7 +18,7 @@ const PREFIX = "bruce send: ";
 /** Says things, one line each, and keeps the progress line out of their way. */
 export class Reporter {
   readonly #output: Output;
-  readonly #showsProgress: boolean;
+  readonly #typing: boolean;
   readonly #began = performance.now();
   #shownAt = 0;
   #shownLines = 0;
@@ -25,7 +27,7 @@ export class Reporter {
   /** `typing`: lines come from a terminal, where a progress line would get in the way. */
   constructor(output: Output, typing: boolean) {
     this.#output = output;
-    this.#showsProgress = output.terminal && !typing;
+    this.#typing = typing;
   }
 
   say(sentence: string): void {
@@ -33,27 +35,29 @@ export class Reporter {
   }
 
   /** Shows where it stands, if it is time. */
-  progress(tally: () => Tally): void {
-    if (!this.#showsProgress) return;
+  progress(tally: () => Tally, wait: Wait): void {
+    if (!this.#output.terminal) return;
     const now = performance.now();
     const passed = now - this.#shownAt;
     if (passed < INTERVAL) return;
-    const { lines, bytes, unsent } = tally();
+    const { lines, bytes, unsent, out } = tally();
     const rate = this.#shownAt === 0 ? 0 : ((lines - this.#shownLines) * 1000) / passed;
     this.#shownAt = now;
     this.#shownLines = lines;
+    if (this.#typing && out === undefined) return;
     this.#shown = true;
-    this.#output.write(
-      `${CLEAR}${count(lines - unsent, "line")}, ${size(bytes)}, ${count(Math.round(rate), "line")}/s`,
-    );
+    const sent = `${count(lines - unsent, "line")}, ${size(bytes)}`;
+    const rest = out === undefined ? `, ${count(Math.round(rate), "line")}/s` : waitsFor(out, wait);
+    this.#output.write(`${CLEAR}${sent}${rest}`);
   }
 
   /** The last word, of lines that were to be `level`: always on a terminal, else when it did not come to its end or something is to be said. */
-  summary(tally: Tally, level: string, asked: boolean): void {
-    const { lines, bytes, unsent, uncertain, short, discarded, someDiscarded, tooLong } = tally;
+  summary(tally: Tally, level: Wait, asked: boolean): void {
+    const { lines, bytes, unsent, uncertain, short, discarded, someDiscarded, tooLong, out } = tally;
     const troubles = [
       uncertain > 0 ? `the fate of ${number(uncertain)} of them is unknown` : "",
       short > 0 ? `${number(short)} of them are not known to be ${level}` : "",
+      out !== undefined && uncertain === 0 ? `${outText(out)} of them are not ${level} yet` : "",
       discarded > 0 ? `the daemon discarded ${number(discarded)} of them` : "",
       discarded === 0 && someDiscarded ? "the daemon discarded some of them" : "",
       unsent > 0 ? `${count(unsent, "line")} read but not sent` : "",
@@ -74,6 +78,17 @@ export class Reporter {
   }
 }
 
+/** What is waited for, and how many lines that is. */
+function waitsFor(out: Out, wait: Wait): string {
+  return wait === "delivered"
+    ? ` sent; waiting for Kafka to have ${outText(out)} of them`
+    : ` sent; waiting until ${outText(out)} of them are ${wait}`;
+}
+
+function outText({ lines, atLeast }: Out): string {
+  return `${atLeast ? "at least " : ""}${number(lines)}`;
+}
+
 /** "1 line", "12,345 lines". */
 export function count(n: number, noun: string): string {
   return `${number(n)} ${noun}${n === 1 ? "" : "s"}`;
@@ -86,7 +101,7 @@ function number(n: number): string {
 function size(bytes: number): string {
   let value = bytes;
   for (const unit of ["bytes", "kB", "MB", "GB"]) {
-    if (value < 1000) return `${unit === "bytes" ? value : value.toFixed(1)} ${unit}`;
+    if (value < 1000) return unit === "bytes" ? count(value, "byte") : `${value.toFixed(1)} ${unit}`;
     value /= 1000;
   }
   return `${value.toFixed(1)} TB`;

@@ -1,7 +1,7 @@
 // The client: reads lines, sends their frames, and knows at any moment which of them the daemon was given.
 import { randomBytes } from "node:crypto";
 import { SESSION_BYTES } from "../wire/receipts.ts";
-import { Conversation, type Inability } from "./conversation.ts";
+import { Conversation, type Inability, type Out } from "./conversation.ts";
 import { type Dialed, dial, type Target } from "./dial.ts";
 import { type Fate, farewell, fateOf } from "./ending.ts";
 import { Framer, type LineFormat } from "./framer.ts";
@@ -60,6 +60,8 @@ export interface Tally {
   someDiscarded: boolean;
   /** Lines that fit into no message, besides. */
   tooLong: number;
+  /** Of these, lines that are waited for, when nothing more is read and all was sent. */
+  out: Out | undefined;
 }
 
 /** How it ended. "done": all inputs were read to the end, and what was read came as far as it must. */
@@ -118,6 +120,7 @@ export class Sender {
       discarded: account.discarded,
       someDiscarded: account.someDiscarded,
       tooLong: this.#tooLong,
+      out: this.#socket === undefined ? undefined : this.#conversation.out,
     };
   }
 

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { FROM_SOURCE } from "../support/sendProcess.ts";
+import { startSpoolServer } from "../support/spoolServerProcess.ts";
 import { receivedIn, type StreamServer, startStreamServer } from "../support/streamServerProcess.ts";
 
 let directory: string;
@@ -21,10 +22,13 @@ afterEach(async () => {
   rmSync(directory, { recursive: true });
 });
 
-function onTerminal(files: string[]) {
+function onTerminal(
+  files: string[],
+  options: Parameters<typeof FROM_SOURCE>[0] = { topic: "t", socket, wait: "none" },
+) {
   let shown = "";
   let waiting: { pattern: RegExp; resolve: () => void }[] = [];
-  const child = Bun.spawn(FROM_SOURCE({ topic: "t", socket, files, wait: "none" }), {
+  const child = Bun.spawn(FROM_SOURCE({ ...options, files }), {
     terminal: {
       data(_terminal, data) {
         shown += Buffer.from(data).toString();
@@ -67,4 +71,22 @@ test("Ctrl-C ends it with 130 and a last line", async () => {
   type("\x03");
   await sees(/bruce send: sent 1 line,/);
   expect(await child.exited).toBe(130);
+});
+
+test.each([
+  { wait: "delivered", level: 3, text: /3 lines, 3 bytes sent; waiting for Kafka to have 3 of them/ },
+  { wait: "synced", level: 2, text: /3 lines, 3 bytes sent; waiting until 3 of them are synced/ },
+])("what is waited for is said, and of how many lines: $wait", async ({ wait, level, text }) => {
+  const at = join(directory, "spool");
+  const daemon = await startSpoolServer({ directory, socket: at, behaviour: { mute: [level] } });
+  try {
+    writeFileSync(join(directory, "input"), "1\n2\n3\n");
+    const { child, sees } = onTerminal([join(directory, "input")], { topic: "t", socket: at, wait });
+    await sees(text);
+    await daemon.behave({ mute: [] });
+    await sees(/bruce send: sent 3 lines, 3 bytes, in/);
+    expect(await child.exited).toBe(0);
+  } finally {
+    await daemon.kill();
+  }
 });

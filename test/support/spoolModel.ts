@@ -92,10 +92,11 @@ export class SpoolConnection {
       if (apiKey === 514) return this.#resume(frame.subarray(10));
       const level = frame.readInt8(10);
       const unable = kind === "memory" && level < 3;
+      const delivered = mute.includes(3) ? 0 : this.#received - this.#discarded;
       const answer = encodeSyncReply({
         ...{ level, token: frame.readBigInt64BE(11) },
         status: status[level] ?? (unable ? 2 : this.#discarded > 0 ? 1 : 0),
-        ...{ received: this.#received, delivered: this.#received - this.#discarded, discarded: this.#discarded },
+        ...{ received: this.#received, delivered, discarded: this.#discarded },
       });
       if (!mute.includes(level)) return answer;
       this.#unanswered.push(answer);
