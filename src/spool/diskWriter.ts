@@ -233,7 +233,8 @@ export class DiskWriter implements QueueWriter {
   #waitFor(what: "bytes" | "numbers", needed: number): boolean {
     const first = this.#control.want();
     if (needed <= (what === "bytes" ? this.#control.limit : this.#control.reserved)) {
-      this.#control.notWanted();
+      // Not in place of another input's, which waits still.
+      if (first) this.#control.notWanted();
       return false;
     }
     if (first) this.#parts.tell({ type: "full" });

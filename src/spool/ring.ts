@@ -18,7 +18,7 @@
 //   then for as long as a block fits behind the last.
 // - IDLE is set by a reader that found nothing and sleeps, and cleared by the one append that must wake it. WANTED is
 //   set by a writer that found no room, and cleared by the one release that must wake it. Each looks again after setting
-//   its flag, so no wake-up is lost.
+//   its flag, so no wake-up is lost. One that finds room after all leaves the flag to whoever waited before it.
 import { type Block, emptyBlock } from "./block.ts";
 
 // Indexes of the 32-bit words; the writer's and the reader's are in cache lines of their own.
@@ -189,9 +189,10 @@ export class RingWriter extends Ring {
   reserveOrWait(length: number): number {
     const size = HEADER + roundUp(length);
     if (!this.#reserve(size, this.capacity)) {
-      Atomics.store(this.control, WANTED, size);
+      const before = Atomics.exchange(this.control, WANTED, size);
       if (!this.#reserve(size, this.capacity)) return -1;
-      Atomics.store(this.control, WANTED, 0);
+      // Another input may wait still.
+      if (before === 0) Atomics.store(this.control, WANTED, 0);
     }
     return (this.#written % this.capacity) + HEADER;
   }
