@@ -48,6 +48,13 @@ export class Answers {
     enqueue(outbox);
   }
 
+  /** The batch was to be sent, and was not: it goes first of all, as soon as that can be. */
+  notSent(outbox: Outbox, batch: Batch): void {
+    outbox.state = { kind: "idle" };
+    this.#putBack(outbox, [batch]);
+    this.#parts.enqueue(outbox);
+  }
+
   /** Gives up a batch that was sent before. */
   giveUp(outbox: Outbox, batch: Batch, reason: DiscardReason): void {
     this.#changeContent(outbox);
@@ -75,8 +82,6 @@ export class Answers {
         outbox.failures = 0;
         outbox.slow = false;
         journal.delivered(outbox);
-        // One from before a restart, when there was idempotence; now it is off.
-        if (!settings.kafka.idempotence) outbox.producer = undefined;
         if (settings.kafka.acks !== 0) topic.limit.accept(batch);
         settlement.delivered(topic, batch);
         break;

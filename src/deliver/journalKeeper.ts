@@ -5,6 +5,7 @@ import type { EntryEnd, JournalEntry } from "../spool/journal.ts";
 import type { DeliveryJournal } from "./deliveryJournal.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Parcel } from "./parcel.ts";
+import type { ProducerIdentity } from "./producerIds.ts";
 
 /** The id that a cluster without one, or one that is not known yet, goes by. */
 export const NO_CLUSTER_ID = "";
@@ -19,6 +20,9 @@ export class JournalKeeper {
   /** Milliseconds since the epoch. */
   readonly #wallClock: () => number;
 
+  /** Producer ids are not spoilt by the journal's failure of this count. */
+  #spoilt = 0;
+
   /** Without a journal (memory only), nothing is kept. */
   constructor(journal: DeliveryJournal | undefined, clusterId: () => string, wallClock: () => number) {
     this.#journal = journal;
@@ -26,13 +30,35 @@ export class JournalKeeper {
     this.#wallClock = wallClock;
   }
 
-  /** Before a request is sent, its batches stamped. One that is sent again under the same stamp is on record already. */
-  sending(parcels: readonly Parcel[]): void {
-    if (this.#journal === undefined) return;
+  /**
+   * Whether producer ids that were in use are not to be used any more for what is sent first now: it cannot be written down,
+   * and after a crash, the batch on record would be sent again, and others under the sequences behind it. A broker would take
+   * these for what it got under them, and drop them. True once each time that the journal comes to fail.
+   */
+  takeSpoilt(): boolean {
+    const { failing, failures = 0 } = this.#journal ?? {};
+    if (failing === undefined || failures === this.#spoilt) return false;
+    this.#spoilt = failures;
+    return true;
+  }
+
+  /** Whether the batch may be sent with the producer id that its partition has. */
+  mayKeepProducer(outbox: Outbox, batch: Batch, current: ProducerIdentity | undefined): boolean {
+    return this.#journal?.failing === undefined || outbox.producer === current || isOnRecord(outbox, batch);
+  }
+
+  /**
+   * Before a request is sent, its batches stamped. One that is sent again under the same stamp is on record already. False: it
+   * must not be sent so, since producer ids have just been spoilt (see `takeSpoilt`).
+   */
+  sending(parcels: readonly Parcel[]): boolean {
+    if (this.#journal === undefined) return true;
     const entries: JournalEntry[] = [];
+    const told: Outbox[] = [];
     for (const { outbox, batch } of parcels) {
       if (isOnRecord(outbox, batch)) continue;
       this.returned(outbox);
+      told.push(outbox);
       const { producer, nextSequence } = outbox;
       outbox.journaled = { batch, producer, baseSequence: nextSequence };
       entries.push({
@@ -47,7 +73,11 @@ export class JournalKeeper {
         checksum: batch.checksum,
       });
     }
-    if (entries.length > 0) this.#journal.sending(entries);
+    if (entries.length === 0 || this.#journal.sending(entries)) return true;
+    if (this.#journal.failures === this.#spoilt) return true;
+    const stamped = told.filter(({ producer }) => producer !== undefined);
+    for (const { journaled } of stamped) if (journaled !== undefined) journaled.batch = undefined;
+    return stamped.length === 0;
   }
 
   /** Before it is settled. */

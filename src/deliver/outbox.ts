@@ -57,6 +57,12 @@ export class Outbox {
   /** With idempotence: whose sequence this is. */
   producer: ProducerIdentity | undefined;
   nextSequence = 0;
+  /**
+   * The producer is that of an earlier run, for the batch that was on its way then, and for no other: what was sent behind it,
+   * a power cut may have made the journal forget. A broker would take another batch under that sequence for a repetition, and
+   * drop it.
+   */
+  #inherited = false;
   /** The entry of the journal that is open. */
   journaled: Journaled | undefined;
 
@@ -92,6 +98,7 @@ export class Outbox {
     if (producer === undefined) return;
     this.producer = producer;
     this.nextSequence = baseSequence;
+    this.#inherited = true;
     this.uncertain = true;
     this.firstSentAt = sentAt;
   }
@@ -123,6 +130,10 @@ export class Outbox {
 
   /** The batch sent is in Kafka: the sequence moves on. */
   advance(count: number): void {
+    if (this.#inherited) {
+      this.forgetProducer();
+      return;
+    }
     this.nextSequence = (this.nextSequence + count) % SEQUENCES;
     this.firstSentAt = undefined;
     this.uncertain = false;
@@ -132,6 +143,7 @@ export class Outbox {
   forgetProducer(): void {
     this.producer = undefined;
     this.nextSequence = 0;
+    this.#inherited = false;
     this.firstSentAt = undefined;
     this.uncertain = false;
   }

@@ -71,7 +71,7 @@ export class Sender {
   }
 
   #pump(broker: Broker, lane: Lane): void {
-    const { settings, producerIds, now } = this.#parts;
+    const { settings, producerIds, journal, now } = this.#parts;
     while (lane.line.length > 0 && !this.#stopped) {
       const set = lane === broker.slow ? broker.stalls.next(lane.line) : undefined;
       if (lane.inFlight >= this.#mostInFlight(lane, set)) return;
@@ -86,6 +86,7 @@ export class Sender {
       this.#listen(broker, wire);
       if (broker.throttle.left(now()) > 0) continue;
       this.#renewOld(lane);
+      if (journal.takeSpoilt()) producerIds.renew();
       if (settings.kafka.idempotence && producerIds.current === undefined) {
         producerIds.ask(connection, now());
         return;
@@ -160,10 +161,13 @@ export class Sender {
   }
 
   #send(broker: Broker, wire: Wire, parcels: Parcel[]): void {
-    const { settings, journal, now } = this.#parts;
+    const { settings, journal, answers, now } = this.#parts;
     const { acks, requestTimeout } = settings.kafka;
     for (const { outbox, batch } of parcels) this.#stamp(outbox, batch);
-    journal.sending(parcels);
+    if (!journal.sending(parcels)) {
+      for (const { outbox, batch } of parcels) answers.notSent(outbox, batch);
+      return;
+    }
     const request = produceRequest({
       acks: acks === "all" ? -1 : acks,
       timeout: Math.ceil(requestTimeout * REPLICATION_SHARE),
@@ -238,7 +242,8 @@ export class Sender {
 
   /** Producer and sequence are given when a batch is sent. */
   #stamp(outbox: Outbox, batch: Batch): void {
-    const { settings, producerIds, now } = this.#parts;
+    const { settings, producerIds, journal, now } = this.#parts;
+    if (!journal.mayKeepProducer(outbox, batch, producerIds.current)) outbox.forgetProducer();
     if (settings.kafka.idempotence) outbox.producer ??= producerIds.current;
     if (outbox.producer === undefined) {
       stampBatch(batch.bytes, NO_PRODUCER);

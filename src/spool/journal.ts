@@ -82,6 +82,7 @@ export class Journal {
   #unwritten: JournalRecord[] = [];
   #unwrittenBytes = 0;
   #failing: string | undefined;
+  #failures = 0;
   #cancelLazy: (() => void) | undefined;
   #cancelRetry: (() => void) | undefined;
   #closed = false;
@@ -105,6 +106,11 @@ export class Journal {
     return this.#failing;
   }
 
+  /** How often it has come to that since the start. */
+  get failures(): number {
+    return this.#failures;
+  }
+
   /** Less than half is left of what is kept for when the volume is full. */
   get crowded(): boolean {
     return (this.#file?.room ?? 0) < (this.#parts.room ?? 0) / 2;
@@ -126,10 +132,10 @@ export class Journal {
   }
 
   /**
-   * To be called before these batches, of different partitions, are sent: they are written when it returns. A batch of the
-   * same partition that is open still was delivered.
+   * To be called before these batches, of different partitions, are sent. A batch of the same partition that is open still was
+   * delivered. Answers whether they are written: if not, they will be once the disk lets it, if they are still open then.
    */
-  sending(entries: Iterable<JournalEntry>): void {
+  sending(entries: Iterable<JournalEntry>): boolean {
     const records: JournalRecord[] = [];
     for (const entry of entries) {
       const key = keyOf(entry.topic, entry.partition);
@@ -141,6 +147,7 @@ export class Journal {
       records.push({ kind: "sending", entry, ends: this.#ends.get(key) ?? [] });
     }
     this.#write([...this.#takeLazy(), ...records]);
+    return this.#failing === undefined;
   }
 
   /**
@@ -314,7 +321,10 @@ export class Journal {
 
   #fail(error: unknown): void {
     const why = error instanceof Error ? error.message : String(error);
-    if (this.#failing === undefined) this.#parts.onFailing(why);
+    if (this.#failing === undefined) {
+      this.#failures++;
+      this.#parts.onFailing(why);
+    }
     this.#failing = why;
     this.#cancelRetry?.();
     this.#cancelRetry = this.#later(() => {

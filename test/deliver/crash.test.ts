@@ -266,6 +266,66 @@ describe("messages that a crash takes with it make none of the others come twice
   });
 });
 
+describe("what is sent while the journal cannot be written lets nothing else be taken for it after the next crash", () => {
+  const unrecorded = async (it: Mortal, life: Life) => {
+    it.appendInMemory({ value: "a" }, { value: "b" }, { value: "c" });
+    await life.settled();
+    life.kill();
+    it.diskFull = false;
+    // As many under the same sequence, the broker would say that it has them.
+    it.append({ value: "d" }, { value: "e" }, { value: "f" });
+    await it.live().settled();
+    const values = it.values().filter((value) => value !== "before");
+    expect(values).toEqual(["0", "a", "b", "c", "d", "e", "f"]);
+  };
+
+  test("from a start on", async () => {
+    await using it = await mortal();
+    await dieUnanswered(it, numbered(1));
+    it.diskFull = true;
+    await unrecorded(it, it.live());
+  });
+
+  test("from a write on", async () => {
+    await using it = await mortal();
+    it.append(...numbered(1));
+    const life = it.live();
+    await life.settled();
+    it.diskFull = true;
+    await unrecorded(it, life);
+  });
+
+  test("after it was written again for a while", async () => {
+    await using it = await mortal();
+    it.append(...numbered(1));
+    const life = it.live();
+    await life.settled();
+    it.diskFull = true;
+    it.append({ value: "before" });
+    await life.settled();
+    it.diskFull = false;
+    while (life.journal.failing !== undefined) await Bun.sleep(10);
+    it.diskFull = true;
+    await unrecorded(it, life);
+  });
+});
+
+test("what comes after a power cut is not taken for what was sent just before it", async () => {
+  await using it = await mortal();
+  it.append({ value: "0" });
+  const life = it.live();
+  await life.settled();
+  const cut = it.powerCut();
+  it.append({ value: "a" }, { value: "b" }, { value: "c" });
+  await life.settled();
+  life.kill();
+  cut();
+  expect(it.open()).toHaveLength(1);
+  it.append({ value: "d" }, { value: "e" }, { value: "f" });
+  await it.live().settled();
+  expect(it.values()).toEqual(["0", "a", "b", "c", "d", "e", "f"]);
+});
+
 test("a batch whose partition is no more goes to another, as possible duplicates", async () => {
   await using it = await mortal({ autoCreate: false });
   it.broker.createTopic("t", 3);

@@ -1,5 +1,5 @@
 // A delivery side that can be killed at any moment, with what outlives it: the messages, the journal and the broker.
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Settings } from "../../src/config/settings.ts";
@@ -39,6 +39,7 @@ export interface Life {
   killAtEntry(count: number): Promise<void>;
   /** As a checkpoint does: what is settled by now is known for good, and the journal begins a new file. */
   checkpoint(): void;
+  journal: Pick<Journal, "failing">;
   log(): string;
 }
 
@@ -49,8 +50,12 @@ export interface Mortal {
   appendInMemory(...messages: TestMessage[]): void;
   /** Starts it, or starts it again. `change`: its settings; `falsify`: what it is told of the last life. */
   live(change?: (settings: Settings) => void, falsify?: (found: Found) => void): Life;
+  /** While it is true, the disk takes nothing. */
+  diskFull: boolean;
   /** Bytes of a message are gone from the log. */
   lose(number: number): void;
+  /** Remembers what is on the disk now. What it answers, called after a life, has all that came since not be there. */
+  powerCut(): () => void;
   /** What the journal says is open. */
   open(): JournalEntry[];
   values(topic?: string, partition?: number): string[];
@@ -86,8 +91,11 @@ export async function mortal(brokerOptions: DevBrokerOptions = {}): Promise<Mort
     let text = "";
     const discards: Life["discards"] = [];
     const log = createLogger({ level: "debug", format: "json", file: "" }, { write: (line) => (text += line) });
-    const write: Files["write"] = (fd, bytes, start, end, at) =>
-      dead ? end - start : nodeFiles.write(fd, bytes, start, end, at);
+    const write: Files["write"] = (fd, bytes, start, end, at) => {
+      if (dead) return end - start;
+      if (it.diskFull) throw Object.assign(new Error("ENOSPC"), { code: "ENOSPC" });
+      return nodeFiles.write(fd, bytes, start, end, at);
+    };
     const journal = Journal.open({
       files: { ...nodeFiles, write },
       directory,
@@ -95,20 +103,27 @@ export async function mortal(brokerOptions: DevBrokerOptions = {}): Promise<Mort
       ...IDS,
       carried: open,
       onFailing: (why) => {
-        if (why !== undefined && !dead) throw new Error(why);
+        if (why !== undefined && !dead && !it.diskFull) throw new Error(why);
       },
       wallClock: Date.now,
     });
     const openOf = (topic: string, partition: number) =>
       journal.openEntries().some((entry) => entry.topic === topic && entry.partition === partition);
     const watched: DeliveryJournal = {
+      get failures() {
+        return journal.failures;
+      },
+      get failing() {
+        return journal.failing;
+      },
       sending(entries) {
-        if (dead) return;
+        if (dead) return true;
         for (const { topic, partition } of entries)
           if (openOf(topic, partition)) throw new Error(`nothing was said of the open entry of ${topic} ${partition}`);
-        journal.sending(entries);
+        const written = journal.sending(entries);
         entriesLeft -= entries.length;
         if (entriesLeft <= 0) kill();
+        return written;
       },
       ended(topic, partition, how) {
         if (dead) return;
@@ -146,6 +161,7 @@ export async function mortal(brokerOptions: DevBrokerOptions = {}): Promise<Mort
     life = {
       pipeline,
       discards,
+      journal,
       kill,
       async settled() {
         const is = (frame: Buffer | undefined, index: number) => frame === undefined || settled.has(index + 1);
@@ -167,8 +183,9 @@ export async function mortal(brokerOptions: DevBrokerOptions = {}): Promise<Mort
     return life;
   }
 
-  return {
+  const it: Mortal = {
     broker,
+    diskFull: false,
     append(...messages) {
       for (const message of messages) frames.push(frameOf(message));
       wake();
@@ -181,6 +198,15 @@ export async function mortal(brokerOptions: DevBrokerOptions = {}): Promise<Mort
     lose(number) {
       frames[number - 1] = undefined;
     },
+    powerCut() {
+      const count = frames.length;
+      const files = readdirSync(directory).map((name) => ({ name, bytes: readFileSync(join(directory, name)) }));
+      return () => {
+        frames.length = count;
+        for (const name of readdirSync(directory)) rmSync(join(directory, name));
+        for (const { name, bytes } of files) writeFileSync(join(directory, name), bytes);
+      };
+    },
     open: () => replay(new Set()).open,
     values: (topic = "t", partition) =>
       broker.records(topic, partition).map(({ value }) => value?.toString() ?? "(null)"),
@@ -190,6 +216,7 @@ export async function mortal(brokerOptions: DevBrokerOptions = {}): Promise<Mort
       rmSync(directory, { recursive: true });
     },
   };
+  return it;
 }
 
 function booksOf(entries: readonly JournalEntry[]): Books {
