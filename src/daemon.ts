@@ -12,6 +12,7 @@ import { readiness } from "./observe/readiness.ts";
 import type { ConfigStatus, DaemonStatus, SpoolReport } from "./observe/status.ts";
 import { type Pipeline, type PipelineParts, QUEUE_SHARE, startPipeline } from "./pipeline.ts";
 import type { Reloadable } from "./reload.ts";
+import { DirectoryWatch } from "./spool/directoryWatch.ts";
 import { MemoryQueue } from "./spool/memoryQueue.ts";
 import type { QueueLink, QueueReader } from "./spool/queue.ts";
 import { Receipts } from "./spool/receipts.ts";
@@ -103,6 +104,7 @@ export async function startDaemon({ settings, security, log, version, config }: 
     pipeline.stop();
     await http?.stop();
     await spool?.stop();
+    buffer.watch?.stop();
     throw error;
   }
   state = "running";
@@ -128,6 +130,7 @@ export async function startDaemon({ settings, security, log, version, config }: 
       const inMemory = spool?.inMemoryAlone ?? 0;
       const left = spool?.unsettled ?? 0;
       await spool?.stop();
+      buffer.watch?.stop();
       discardLog.flush();
       await http?.stop();
       memory.stop();
@@ -141,12 +144,14 @@ interface Buffer {
   queue: QueueReader & QueueLink;
   receipts: Receipts;
   spool: Spool | undefined;
+  /** Of a directory that cannot be used. */
+  watch?: DirectoryWatch;
   report: () => SpoolReport;
 }
 
 function openBuffer(settings: Settings, log: Log, ringCapacity: number): Buffer {
   const { disk, path } = settings.buffer;
-  let unusable: string | undefined;
+  let watch: DirectoryWatch | undefined;
   if (disk > 0) {
     const opened = openSpool({ settings: settings.buffer, log, ringCapacity });
     if ("spool" in opened) {
@@ -155,18 +160,24 @@ function openBuffer(settings: Settings, log: Log, ringCapacity: number): Buffer 
     }
     // Another daemon delivers what is there, and takes what comes.
     if (opened.problem.kind === "locked") throw new Error(opened.problem.message);
-    unusable = opened.problem.message;
-    log.error("messages are kept in memory alone until bruce is started again", { why: unusable });
+    const { problem } = opened;
+    log.error("messages are kept in memory alone until bruce is started again", { why: problem.message });
+    const onChange = (usable: boolean) => {
+      const why = watch?.reason;
+      if (usable) log.warn("the data directory can be used now: restart bruce, to keep messages on disk", { path });
+      else log.error("the data directory cannot be used any more", { why });
+    };
+    watch = new DirectoryWatch({ path, problem, onChange });
   }
   const queue = new MemoryQueue(ringCapacity);
   const receipts = new Receipts({ next: () => queue.taken + 1 });
   queue.watch(receipts);
   const report = () => {
-    const { buffer, ...rest } = memoryOnly(memoryFull(queue.bytesWaiting, ringCapacity));
-    if (unusable === undefined) return { buffer, ...rest };
-    return { buffer: { ...buffer, mode: "degraded" as const, reason: unusable, path }, ...rest };
+    const { buffer, ...rest } = memoryOnly(memoryFull(queue.bytesWaiting, ringCapacity), queue.unsettled);
+    if (watch === undefined) return { buffer, ...rest };
+    return { buffer: { ...buffer, mode: "degraded" as const, reason: watch.reason, path }, ...rest };
   };
-  return { queue, receipts, spool: undefined, report };
+  return { queue, receipts, spool: undefined, watch, report };
 }
 
 /** What of the disk buffer the pipeline works with. */

@@ -38,7 +38,7 @@ export function daemonStatus(parts: StatusParts): DaemonStatus {
   const { queue, pipeline } = parts;
   const { ledger, cluster, around, dispatcher } = pipeline;
   const unrouted = queue.unread;
-  const spool = parts.spool ?? memoryOnly(memoryFull(queue.bytesWaiting, parts.queueCapacity));
+  const spool = parts.spool ?? memoryOnly(memoryFull(queue.bytesWaiting, parts.queueCapacity), queue.unsettled);
   const inHeldLogs = spool.held.reduce((sum, { messages }) => sum + messages, 0);
   const total = accountStatus(ledger.total, unrouted);
   return {

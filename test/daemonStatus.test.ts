@@ -37,7 +37,7 @@ function statusWith(report: Partial<SpoolReport> | undefined) {
       pipeline,
     },
     ...{ inputs: [], discardSamples: [] },
-    ...(report === undefined ? {} : { spool: { ...memoryOnly(false), ...report } }),
+    ...(report === undefined ? {} : { spool: { ...memoryOnly(false, 0), ...report } }),
   });
 }
 
@@ -52,7 +52,7 @@ const held: HeldLogStatus = {
 
 test("without a disk buffer the status says memory only", () => {
   const { buffer, topics } = statusWith(undefined);
-  expect(buffer).toEqual(memoryOnly(false).buffer);
+  expect(buffer).toEqual(memoryOnly(false, 0).buffer);
   expect(topics).toMatchObject([{ name: "t", state: "live", unread: 0 }]);
   expect(topics[0]).not.toHaveProperty("held_logs");
 });

@@ -12,7 +12,8 @@ export function memoryFull(bytes: number, capacity: number): boolean {
   return bytes > capacity * NEARLY_FULL;
 }
 
-export function memoryOnly(full: boolean): SpoolReport {
+/** `waiting`: messages that are neither delivered nor discarded. */
+export function memoryOnly(full: boolean, waiting: number): SpoolReport {
   return {
     buffer: {
       mode: "memory",
@@ -26,6 +27,7 @@ export function memoryOnly(full: boolean): SpoolReport {
       segments: 0,
       synced_age: null,
       sync_failures: 0,
+      unspooled: waiting,
     },
     unread: new Map(),
     held: [],

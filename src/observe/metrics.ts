@@ -210,6 +210,12 @@ const FAMILIES: Family[] = [
     for (const mode of MODES) put(s.buffer.mode === mode ? 1 : 0, { mode });
   }),
   gauge(
+    "bruce_buffer_unspooled_messages",
+    "Messages that wait in memory alone: a crash would take them.",
+    [],
+    onDisk((b) => b.unspooled),
+  ),
+  gauge(
     "bruce_buffer_full",
     "1 while there is no room for new messages.",
     [],

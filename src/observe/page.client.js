@@ -156,6 +156,7 @@
     if (buffer.mode === "memory") return "buffer in memory only: what is held is lost with the process";
     const parts = [`buffer ${size(buffer.used)} of ${size(buffer.limit)} in ${buffer.path}`];
     if (buffer.held_bytes > 0) parts.push(`${size(buffer.held_bytes)} of it held`);
+    if (buffer.unspooled > 0) parts.push(`${count(buffer.unspooled)} messages in memory alone`);
     if (buffer.quarantined_bytes > 0) parts.push(`${size(buffer.quarantined_bytes)} damaged and set aside`);
     if (buffer.synced_age > 0) parts.push(`a power cut would take the last ${duration(buffer.synced_age)}`);
     return parts.join(" · ");

@@ -241,6 +241,7 @@ export class Spool {
         segments: queue.segments,
         synced_age: Math.round(queue.sync.age),
         sync_failures: queue.sync.failures,
+        unspooled: queue.inMemoryAlone,
       },
       unread: queue.topicsUnread(),
       held: held.reports().map(({ oldestAge, ...log }): HeldLogStatus => ({ ...log, oldest_age: oldestAge })),
@@ -399,7 +400,13 @@ export class Spool {
     this.#degraded = why;
     if (why !== undefined)
       this.#log.error("the disk takes no messages: they are kept in memory until it does", { why });
-    else this.#log.info("the disk takes messages again");
+    else {
+      const { inMemoryAlone } = this.queue;
+      const left = inMemoryAlone === 0 ? {} : { still_in_memory_alone: inMemoryAlone };
+      this.#log.info("the disk takes messages again, and has what was in memory", left);
+      // What was delivered meanwhile, and is in what was just written down, must not be delivered again.
+      void this.#checkpointer?.write();
+    }
   }
 
   #journalFailing(why: string | undefined): void {

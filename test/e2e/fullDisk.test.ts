@@ -228,6 +228,31 @@ describe.skipIf(!canMount)("on a tmpfs of 24 MB (only root can mount one)", () =
     expect(await bruce.stop()).toBe(0);
   });
 
+  test("a kill after the volume had no room for a while: what was in memory alone by then is delivered too", async () => {
+    const { path, fill, relieve } = mount();
+    bed.away();
+    const bruce = await bed.serve(settings(path));
+    await bed.write(bruce, 1000, { size: SIZE });
+    fill();
+    await (await stream(bruce, 1000, 5000)).done;
+    const degraded = await bruce.until(({ buffer, ledger }) => buffer.mode === "degraded" && ledger.received === 5000);
+    expect(degraded.buffer.unspooled).toBeGreaterThan(1000);
+    expect(await metric(bruce, "bruce_buffer_unspooled_messages")).toBe(
+      `bruce_buffer_unspooled_messages ${degraded.buffer.unspooled}`,
+    );
+    relieve();
+    const back = await bruce.until(({ buffer }) => buffer.mode === "disk");
+    expect(back.buffer.unspooled).toBe(0);
+    await bruce.kill("SIGKILL");
+
+    const again = await bed.serve(settings(path));
+    bed.back();
+    const status = await bed.drained(again);
+    expectBalanced(status);
+    expect(status.ledger).toMatchObject({ received: 5000, delivered: 5000, discarded: 0 });
+    expect(bed.arrived()).toEqual(range(0, 5000));
+  });
+
   test("others fill it, and Kafka is there: delivery goes on from memory, and what is delivered is given back", async () => {
     const { path, fill } = mount();
     const bruce = await bed.serve(settings(path));

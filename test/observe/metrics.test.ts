@@ -55,6 +55,7 @@ test("a scrape says what the status says", async () => {
     'bruce_buffer_mode{mode="disk"}': 1,
     'bruce_buffer_mode{mode="memory"}': 0,
     'bruce_buffer_mode{mode="degraded"}': 0,
+    bruce_buffer_unspooled_messages: 3,
     bruce_buffer_full: 0,
     bruce_buffer_limit_bytes: 4_294_967_296,
     bruce_buffer_used_bytes: 1_073_741_824,
@@ -125,7 +126,7 @@ test("a daemon that knows nothing yet has valid metrics", async () => {
 });
 
 test("memory only has a mode, and no numbers of a disk", async () => {
-  const values = parse(await renderMetrics(sampleStatus({ buffer: memoryOnly(true).buffer })));
+  const values = parse(await renderMetrics(sampleStatus({ buffer: memoryOnly(true, 0).buffer })));
   const ofBuffer = Object.fromEntries([...values].filter(([name]) => name.startsWith("bruce_buffer_")));
   expect(ofBuffer).toEqual({
     'bruce_buffer_mode{mode="disk"}': 0,

@@ -9,7 +9,7 @@ const { buffer } = sampleStatus();
 test("bruce is ready while it runs and has room, also when the room is in memory alone", () => {
   expect(readiness("running", buffer)).toEqual({ ok: true });
   expect(readiness("running", { ...buffer, mode: "degraded", reason: "no space left" })).toEqual({ ok: true });
-  expect(readiness("running", memoryOnly(false).buffer)).toEqual({ ok: true });
+  expect(readiness("running", memoryOnly(false, 0).buffer)).toEqual({ ok: true });
   expect(readiness("starting", buffer)).toEqual({ ok: false, reason: "bruce is starting" });
   expect(readiness("stopping", buffer)).toEqual({ ok: false, reason: "bruce is stopping" });
 });
@@ -23,7 +23,7 @@ test("when it is full it says what of", () => {
     ok: false,
     reason: "memory is full, and the disk takes no messages: no space left",
   });
-  expect(readiness("running", memoryOnly(true).buffer)).toEqual({ ok: false, reason: "the buffer is full" });
+  expect(readiness("running", memoryOnly(true, 0).buffer)).toEqual({ ok: false, reason: "the buffer is full" });
 });
 
 test("memory that was full takes no more until it is down to three quarters, and is called full until then", () => {
@@ -31,13 +31,13 @@ test("memory that was full takes no more until it is down to three quarters, and
 });
 
 test("the buffer is told in words, worst first", () => {
-  expect(bufferText(memoryOnly(false).buffer)).toBe("memory only: what is held is lost with the process");
-  expect(bufferText({ ...buffer, held_bytes: 0, quarantined_bytes: 0, full: true })).toBe(
+  expect(bufferText(memoryOnly(false, 0).buffer)).toBe("memory only: what is held is lost with the process");
+  expect(bufferText({ ...buffer, held_bytes: 0, quarantined_bytes: 0, full: true, unspooled: 0 })).toBe(
     "1.0 GiB of 4.0 GiB in /var/lib/bruce, full, a power cut would take the last 0.4 s",
   );
   const idle = { held_bytes: 0, quarantined_bytes: 0, synced_age: 0 };
   expect(bufferText({ ...buffer, ...idle, mode: "degraded", reason: "ENOSPC" })).toBe(
-    "degraded, new messages are in memory only: ENOSPC (1.0 GiB of 4.0 GiB in /var/lib/bruce)",
+    "degraded, new messages are in memory only: ENOSPC (1.0 GiB of 4.0 GiB in /var/lib/bruce, 3 messages in memory alone)",
   );
 });
 
