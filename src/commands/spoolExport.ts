@@ -53,7 +53,7 @@ export async function exportSpool(
   }
   if (damaged.size === 0) return EXIT.done;
   const places = damaged.size === 1 ? "1 damaged place was" : `${formatCount(damaged.size)} damaged places were`;
-  stderr.write(`bruce spool: ${places} passed over; "bruce spool verify" names them\n`);
+  stderr.write(`bruce spool: ${places} passed over; "bruce spool verify --path ${directory}" names them\n`);
   return EXIT.failed;
 }
 

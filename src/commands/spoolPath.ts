@@ -1,5 +1,6 @@
 // Which directory `bruce spool` looks at: the one it was told, or the one that the daemon of this user has.
 import { accessSync, constants, existsSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { formatConfigErrors, loadSettings } from "../config/load.ts";
 import { defaultPlaces, ownSurroundings } from "../config/places.ts";
 import { readToml } from "../config/read.ts";
@@ -24,7 +25,9 @@ export function findPath(options: PathOptions): FoundPath {
   const problem = unreadable(named.path);
   const { path, warning } = named;
   if (problem === undefined) return { path, warning };
-  const hint = named.memoryOnly ? "; buffer.disk is 0: messages are kept in memory only" : elsewhere(named.path);
+  const asked = options.path !== undefined || options.config !== undefined;
+  const other = asked ? "" : elsewhere(named.path);
+  const hint = named.memoryOnly ? "; buffer.disk is 0: messages are kept in memory only" : other;
   return { failure: "absent", problem: `${named.path}: ${problem}${hint}` };
 }
 
@@ -60,11 +63,15 @@ function pathIn(file: string): string | undefined {
   }
 }
 
+/** One of them is in any directory that a daemon has used. */
+const PARTS = ["checkpoint.0", "checkpoint.1", "log", "held", "journal"];
+
 function unreadable(path: string): string | undefined {
   try {
     if (!statSync(path).isDirectory()) return "it is no directory";
     accessSync(path, constants.R_OK | constants.X_OK);
-    return undefined;
+    if (PARTS.some((part) => existsSync(join(path, part)))) return undefined;
+    return "no disk buffer is in it: no daemon has used it yet, or it is another directory than buffer.path";
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "";
     if (code === "ENOENT") return "there is no such directory";

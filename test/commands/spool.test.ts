@@ -32,6 +32,13 @@ test("a directory that is not there, is none, or is another user's is said to be
   writeFileSync(join(path, "file"), "");
   expect((await runSpool({ action: "ls", path: join(path, "file") })).err).toContain("it is no directory");
   expect((await runSpool({ action: "ls", path: join(path, "file", "x") })).err).toContain("a part of its path");
+  mkdirSync(join(path, "other"));
+  for (const action of ["ls", "verify", "export"]) {
+    const other = await runSpool({ action, path: join(path, "other") });
+    expect(other).toMatchObject({ code: 1, out: "", err: expect.stringContaining("no disk buffer is in it") });
+    // Nobody asked for the system's daemon.
+    expect(gone.err + other.err).not.toContain("sudo bruce");
+  }
   // Root may read everything.
   if (process.getuid?.() !== 0) {
     chmodSync(path, 0);

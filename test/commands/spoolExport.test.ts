@@ -153,7 +153,8 @@ test("damage is passed over, told, and makes the exit code 1", async () => {
   writeFileSync(segment.path, bytes);
   const { code, out, err } = await runSpool({ action: "export", path });
   expect(numbersIn(out)).toEqual([1, 2, 3, 7, 8, 9]);
-  expect([code, err]).toEqual([1, 'bruce spool: 1 damaged place was passed over; "bruce spool verify" names them\n']);
+  const said = `bruce spool: 1 damaged place was passed over; "bruce spool verify --path ${path}" names them\n`;
+  expect([code, err]).toEqual([1, said]);
 });
 
 test("a backlog goes out piece by piece, and changes nothing in the directory", async () => {
