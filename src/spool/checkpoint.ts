@@ -78,7 +78,6 @@ export interface CheckpointState extends Unsettled {
   ledger: LedgerState;
   topicsSeen: string[];
   sessions: SessionState[];
-  producer: { id: bigint; epoch: number; clusterId: string | null } | null;
 }
 
 export interface Checkpoint extends CheckpointState {

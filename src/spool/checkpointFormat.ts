@@ -22,16 +22,15 @@ interface PlainAccount extends Omit<Account, "discardsByReason"> {
 type PlainHeld = Omit<HeldLogState, "unsettled" | "settled"> & { unsettled: string; settled: string };
 
 /** What the JSON holds: a Checkpoint whose sets, maps and bigints are in forms that JSON has. */
-type Plain = Omit<Checkpoint, "generation" | "unsettled" | "settled" | "held" | "ledger" | "producer"> & {
+type Plain = Omit<Checkpoint, "generation" | "unsettled" | "settled" | "held" | "ledger"> & {
   unsettled: string;
   settled: string;
   held: PlainHeld[];
   ledger: { total: PlainAccount; noTopic: PlainAccount; topics: Record<string, PlainAccount> };
-  producer: { id: string; epoch: number; clusterId: string | null } | null;
 };
 
 export function encodeCheckpoint(checkpoint: Checkpoint): Buffer {
-  const { generation, ledger, producer, ...rest } = checkpoint;
+  const { generation, ledger, ...rest } = checkpoint;
   const plain: Plain = {
     ...rest,
     unsettled: plainSet(checkpoint.unsettled),
@@ -46,7 +45,6 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Buffer {
       noTopic: plainAccount(ledger.noTopic),
       topics: Object.fromEntries([...ledger.topics()].map(([name, account]) => [name, plainAccount(account)])),
     },
-    producer: producer && { ...producer, id: String(producer.id) },
   };
   const content = Buffer.from(JSON.stringify(plain));
   const bytes = Buffer.alloc(HEADER + content.length);
@@ -74,7 +72,6 @@ export function decodeCheckpoint(bytes: Buffer): Checkpoint | undefined {
       settled: set(plain.settled),
       held: plain.held.map((log) => ({ ...log, unsettled: set(log.unsettled), settled: set(log.settled) })),
       ledger: ledgerOf(plain.ledger),
-      producer: plain.producer && { ...plain.producer, id: BigInt(plain.producer.id) },
     };
   } catch {
     return undefined; // well summed up, but not written by this version

@@ -54,7 +54,6 @@ export interface Recovered {
   ledger: LedgerState;
   topicsSeen: string[];
   sessions: SessionState[];
-  producer: Checkpoint["producer"];
   /**
    * What the newest checkpoint said, as it holds for this start as well, but for numbers to be reserved: nothing has to be
    * made safe from a power cut for it. Undefined without one.
@@ -153,7 +152,6 @@ export function recover(files: Files, path: string, { machineId, repair, log: li
       .map(([session, [position, lastAt]]): SessionState => [session, position, lastAt])
       .sort(([, , a], [, , b]) => b - a)
       .slice(0, MAX_SESSIONS),
-    producer: checkpoint?.producer ?? null,
     restated: checkpoint && restate(checkpoint, numbers.log, passedOver),
     problems,
     checkpoints,

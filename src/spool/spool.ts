@@ -323,7 +323,6 @@ export class Spool {
       ledger: users.ledger,
       topicsSeen: users.topicsSeen(),
       sessions: receipts.sessions(),
-      producer: null,
     };
   }
 

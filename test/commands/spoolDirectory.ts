@@ -125,7 +125,6 @@ export function checkpointOf(state: Pick<CheckpointState, "log"> & Partial<Check
     ledger: new Ledger(100),
     topicsSeen: [],
     sessions: [],
-    producer: null,
     ...state,
   };
 }

@@ -48,7 +48,6 @@ test("what was written is read again", async () => {
     ledger: { total: odd, noTopic: accountOf(), topics: () => topics },
     topicsSeen: ["a", "b"],
     sessions: [["00".repeat(16), 12, 99]],
-    producer: { id: 2n ** 62n, epoch: 3, clusterId: null },
   });
   await store.write(state);
   const { checkpoint } = reload(files);

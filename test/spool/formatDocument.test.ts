@@ -194,7 +194,6 @@ test("the newer of two checkpoints is read, and what is still to be delivered fo
     ledger,
     topicsSeen: ["t"],
     sessions: [["ab".repeat(16), 12, 34] as [string, number, number]],
-    producer: { id: 2n ** 60n, epoch: 1, clusterId: null },
   };
   await store.write({ ...state, reserved: 1, journal: 4 });
   await store.write(state);
@@ -216,7 +215,6 @@ test("the newer of two checkpoints is read, and what is still to be delivered fo
     held: [{ ...held, read: place(11), head: place(12) }],
     topicsSeen: ["t"],
     sessions: [["ab".repeat(16), 12, 34]],
-    producer: { id: String(2n ** 60n), epoch: 1, clusterId: null },
   });
   expect(Object.entries(checkpoint?.ledger.topics ?? {})).toEqual([
     ["__proto__", expect.objectContaining({ received: 8, discarded: 2, discardsByReason: { too_large: 2 } })],
@@ -247,7 +245,7 @@ test("a damaged slot leaves the other, a directory without a checkpoint is read 
   const place = { number: 2, segment: 1, offset: 64 };
   const state = { directoryId, machineId, clean: true, reserved: 9, journal: 0, log: { read: place, head: place } };
   const sets = { unsettled: setOf(), settled: setOf() };
-  const rest = { held: [], ledger: new Ledger(1), topicsSeen: [], sessions: [], producer: null };
+  const rest = { held: [], ledger: new Ledger(1), topicsSeen: [], sessions: [] };
   await store.write({ ...state, ...sets, ...rest });
   await store.write({ ...state, ...sets, ...rest, log: { read: { ...place, number: 3 }, head: place } });
   store.close();

@@ -132,7 +132,6 @@ export class Life {
         ledger: this.ledger,
         topicsSeen,
         sessions,
-        producer: null,
       }),
       next: () => this.queue.head.number,
       progress: () => 0,

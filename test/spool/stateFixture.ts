@@ -26,7 +26,6 @@ export function stateOf(more: Partial<CheckpointState> = {}): CheckpointState {
     ledger: { total: accountOf(), noTopic: accountOf(), topics: () => [] },
     topicsSeen: [],
     sessions: [],
-    producer: null,
     ...more,
   };
 }

@@ -197,7 +197,6 @@ export interface ReadCheckpoint extends Numbers {
   ledger: { total: Account; noTopic: Account; topics: Record<string, Account> };
   topicsSeen: string[];
   sessions: [string, number, number][];
-  producer: { id: string; epoch: number; clusterId: string | null } | null;
 }
 
 interface Account {

@@ -236,7 +236,7 @@ export class WrittenSpool {
       };
     });
     const state = { directoryId: "5a".repeat(16), machineId: "77".repeat(16), clean: false, reserved: 1_000_000 };
-    const rest = { ledger: new Ledger(5), topicsSeen: [], sessions: [], producer: null };
+    const rest = { ledger: new Ledger(5), topicsSeen: [], sessions: [] };
     const journal = this.#journal.rotate();
     await this.#store.write({ ...state, ...rest, journal, log: { read, head }, unsettled, settled: none, held });
     this.#journal.removeBefore(this.#store.firstJournal);
