@@ -75,6 +75,8 @@ export class DiskWriter implements QueueWriter {
   #lateFrom = 0;
   #lateTo = 0;
   #scratch: Buffer = Buffer.alloc(0);
+  /** What was in front of the frames that are being written. */
+  readonly #aside = Buffer.alloc(BLOCK_HEADER);
   #bytes: number;
   #blocks = 0;
 
@@ -174,12 +176,18 @@ export class DiskWriter implements QueueWriter {
     const segment = this.#segment as unknown as SegmentWriter;
 
     const inRing = this.#ring.reserve(size, order.credit);
-    const out = inRing < 0 ? this.#scratchOf(size) : this.#ring.bytes;
-    const at = Math.max(inRing, 0);
-    this.#form(out, at, bytes, start, end, segment.seed);
     let offset: number;
     try {
-      offset = segment.append(out, at, at + size);
+      if (inRing >= 0) {
+        this.#form(this.#ring.bytes, inRing, bytes, start, end, segment.seed);
+        offset = segment.append(this.#ring.bytes, inRing, inRing + size);
+      } else if (start >= BLOCK_HEADER) {
+        offset = this.#appendInPlace(segment, bytes, start, end);
+      } else {
+        const scratch = this.#scratchOf(size);
+        this.#form(scratch, 0, bytes, start, end, segment.seed);
+        offset = segment.append(scratch, 0, size);
+      }
     } catch (error) {
       this.#fail(error);
       return "failed";
@@ -190,6 +198,18 @@ export class DiskWriter implements QueueWriter {
     if (inRing >= 0) this.#publishRing(size, segment.ordinal, offset);
     this.#publish();
     return "taken";
+  }
+
+  /** Without a copy: what is in front of the frames makes room for the header, and is put back. Throws what `append` throws. */
+  #appendInPlace(segment: SegmentWriter, bytes: Buffer, start: number, end: number): number {
+    const at = start - BLOCK_HEADER;
+    bytes.copy(this.#aside, 0, at, start);
+    try {
+      writeBlockHeader(bytes, at, this.#fields, end - start, segment.seed);
+      return segment.append(bytes, at, end);
+    } finally {
+      this.#aside.copy(bytes, at);
+    }
   }
 
   #toRingAlone(bytes: Buffer, start: number, end: number): boolean {
