@@ -123,6 +123,11 @@ export class CheckpointStore {
     }));
   }
 
+  /** The two slots. */
+  get paths(): string[] {
+    return this.#slots.map(({ path }) => path);
+  }
+
   /** The newest valid checkpoint. `damaged`: slots that are there and hold none. Never throws. */
   load(): { checkpoint: Checkpoint | undefined; damaged: string[] } {
     let newest: Checkpoint | undefined;

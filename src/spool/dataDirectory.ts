@@ -4,6 +4,7 @@ import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { codeOf, type Files, readWhole, writeAll } from "./files.ts";
 import { type LockAnswer, lockFile } from "./flock.ts";
+import { setFileAside } from "./quarantine.ts";
 
 /** What is where in the data directory. */
 export interface DirectoryPaths {
@@ -44,7 +45,7 @@ export function openDataDirectory(
   let fd: number;
   try {
     for (const directory of [path, ...Object.values(paths)]) make(files, directory);
-    fd = openOrMake(files, lockPath);
+    fd = openLock(files, lockPath, paths.quarantine);
   } catch (error) {
     return unusable(path, describe(error));
   }
@@ -92,6 +93,17 @@ function make(files: Files, directory: string): void {
   for (let at = directory; !files.exists(at) && dirname(at) !== at; at = dirname(at)) missing.push(at);
   files.makeDirectory(directory);
   for (const made of missing.reverse()) files.syncDirectory(dirname(made));
+}
+
+function openLock(files: Files, path: string, quarantine: string): number {
+  try {
+    return openOrMake(files, path);
+  } catch (error) {
+    if (codeOf(error) !== "EISDIR") throw error;
+  }
+  // A directory can be nobody's lock. Of a path that ends so, nothing else is renamed: not the lock that another has just made.
+  setFileAside(files, quarantine, `${path}/`, 0);
+  return openOrMake(files, path);
 }
 
 function openOrMake(files: Files, path: string): number {

@@ -34,8 +34,12 @@ export interface Files {
   free(path: string): number;
 }
 
+const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_TRUNC } = fs.constants;
+const FLAGS = { r: O_RDONLY, "r+": O_RDWR, "wx+": O_RDWR | O_CREAT | O_EXCL, "w+": O_RDWR | O_CREAT | O_TRUNC };
+
 export const nodeFiles: Files = {
-  open: (path, flags) => fs.openSync(path, flags, 0o600),
+  // Not to wait for ever where somebody has put a FIFO in a file's place.
+  open: (path, flags) => fs.openSync(path, FLAGS[flags] | fs.constants.O_NONBLOCK, 0o600),
   close: (fd) => fs.closeSync(fd),
   read: (fd, bytes, start, end, position) => fs.readSync(fd, bytes, start, end - start, position),
   write: (fd, bytes, start, end, position) => fs.writeSync(fd, bytes, start, end - start, position),
@@ -100,11 +104,14 @@ export function readAll(files: Files, fd: number, bytes: Buffer, start: number, 
   return at;
 }
 
-/** A file's content. For files known to be small. */
-export function readWhole(files: Files, path: string): Buffer {
+/** No file of ours that is read at once has more; what damage has made longer than that is no reason not to read it. */
+const MOST = 2 ** 28;
+
+/** A file's content, `most` bytes of it. For files known to be small. */
+export function readWhole(files: Files, path: string, most: number = MOST): Buffer {
   const fd = files.open(path, "r");
   try {
-    const bytes = Buffer.allocUnsafeSlow(files.size(fd));
+    const bytes = Buffer.allocUnsafeSlow(Math.min(files.size(fd), most));
     return bytes.subarray(0, readAll(files, fd, bytes, 0, bytes.length, 0));
   } finally {
     files.close(fd);

@@ -20,7 +20,7 @@ export interface HeaderHints {
  */
 export function repairHeader(files: Files, path: string, hints: HeaderHints): boolean {
   try {
-    const bytes = readWhole(files, path);
+    const bytes = readWhole(files, path, Number.POSITIVE_INFINITY);
     const header = headerFor(bytes, hints);
     if (header === undefined) return false;
     const fd = files.open(path, "r+");

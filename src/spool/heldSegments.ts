@@ -252,7 +252,7 @@ export class HeldSegments {
 
   async #rewrite({ path, bytes }: Entry): Promise<void> {
     const { files } = this.#common.parts;
-    const content = readWhole(files, path).subarray(0, bytes);
+    const content = readWhole(files, path, bytes);
     const copy = `${path}.copy`;
     const fd = files.open(copy, "w+");
     try {

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { type Files, writeAll } from "./files.ts";
 import { type EntryEncoder, encodeJournalHeader, JOURNAL_HEADER, type JournalHeader } from "./journalFormat.ts";
+import { LAST_ORDINAL } from "./scan.ts";
 import { syncNames } from "./syncNames.ts";
 
 /** The name of a journal file, which sorts as its ordinal does. */
@@ -12,7 +13,7 @@ export function journalName(ordinal: number): string {
 /** The ordinals of the files in a journal directory, ascending. */
 export function listJournals(files: Files, directory: string): number[] {
   const ordinals = files.list(directory).map((name) => Number(/^(\d{10})\.journal$/.exec(name)?.[1] ?? -1));
-  return ordinals.filter((ordinal) => ordinal >= 0).sort((a, b) => a - b);
+  return ordinals.filter((ordinal) => ordinal >= 0 && ordinal <= LAST_ORDINAL).sort((a, b) => a - b);
 }
 
 /** A file, and where its last entry ends. */

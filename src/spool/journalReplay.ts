@@ -19,11 +19,15 @@ export interface JournalProblem {
   from: number;
   to: number;
   why: string;
+  /** Of the system's error; "" without one. */
+  code: string;
 }
 
 export interface Replay {
   /** Sent, or about to be, and nobody knows whether Kafka has them: one for each partition at most. */
   open: JournalEntry[];
+  /** How many messages of each topic were counted as possible duplicates in these files. */
+  repeated: Map<string, number>;
   /** The header of the newest file that has a good one. */
   header: JournalHeader | undefined;
   /** Where the last good entry of that file ends. */
@@ -46,7 +50,7 @@ export function replayJournal(
   onEnd: (entry: JournalEntry, how: Exclude<EntryEnd, { kind: "returned" }>) => void,
 ): Replay {
   const open = new Map<string, JournalEntry>();
-  const replay: Replay = { open: [], header: undefined, end: 0, lastOrdinal: from - 1, problems: [] };
+  const replay: Replay = { open: [], repeated: new Map(), header: undefined, end: 0, lastOrdinal: from - 1, problems: [] };
 
   const end = (key: string, how: EntryEnd) => {
     const entry = open.get(key);
@@ -63,6 +67,8 @@ export function replayJournal(
     const { entry } = record;
     const key = `${entry.partition} ${entry.topic}`;
     const before = open.get(key);
+    if (entry.repeats && !isWrittenAgain(before, entry))
+      replay.repeated.set(entry.topic, (replay.repeated.get(entry.topic) ?? 0) + entry.numbers.count);
     // A write that failed halfway is made again in the next file: the same batch is not the end of itself.
     if (before !== undefined && !sameBatch(before, entry)) {
       const ends = record.kind === "sending" ? record.ends : [];
@@ -77,7 +83,7 @@ export function replayJournal(
     replay.lastOrdinal = Math.max(replay.lastOrdinal, ordinal);
     if (ordinal < from) continue;
     const path = join(directory, journalName(ordinal));
-    const found = readJournal(files, path, act, replay.problems);
+    const found = readJournal(files, ordinal, path, act, replay.problems);
     if (found?.header !== undefined) Object.assign(replay, found);
   }
   replay.open = [...open.values()];
@@ -86,6 +92,7 @@ export function replayJournal(
 
 function readJournal(
   files: Files,
+  ordinal: number,
   path: string,
   act: (record: JournalRecord) => void,
   problems: JournalProblem[],
@@ -94,7 +101,8 @@ function readJournal(
   try {
     bytes = readWhole(files, path);
   } catch (error) {
-    problems.push({ path, from: 0, to: 0, why: `it cannot be read (${codeOf(error)})` });
+    const why = error instanceof Error ? error.message : String(error);
+    problems.push({ path, from: 0, to: 0, why: `it cannot be read: ${why}`, code: codeOf(error) });
     return undefined;
   }
   const header = decodeJournalHeader(bytes);
@@ -108,9 +116,15 @@ function readJournal(
       from: 0,
       to: seed === undefined ? bytes.length : JOURNAL_HEADER,
       why: "its header is damaged",
+      code: "",
     });
   }
   if (seed === undefined) return undefined;
+  if (header !== undefined && header.ordinal !== ordinal) {
+    // What it says was over long ago, if it is a copy.
+    problems.push({ path, from: 0, to: bytes.length, why: "its header says that it is another file", code: "" });
+    return undefined;
+  }
   let at = JOURNAL_HEADER;
   let end = at;
   while (at < bytes.length) {
@@ -123,7 +137,7 @@ function readJournal(
     const from = at;
     do at = findEntry(bytes, at + 1);
     while (at < bytes.length && decodeEntry(bytes, at, seed) === undefined);
-    if (at < bytes.length) problems.push({ path, from, to: at, why: "damaged entries" });
+    if (at < bytes.length) problems.push({ path, from, to: at, why: "damaged entries", code: "" });
   }
   return { header, end };
 }
@@ -134,4 +148,12 @@ function sameBatch(one: JournalEntry, other: JournalEntry): boolean {
     one.numbers.last === other.numbers.last &&
     one.numbers.count === other.numbers.count
   );
+}
+
+/** It is the very entry. */
+function isWrittenAgain(before: JournalEntry | undefined, entry: JournalEntry): boolean {
+  if (before === undefined || !sameBatch(before, entry)) return false;
+  const { repeats, sentAt, producerId, baseSequence } = before;
+  if (!repeats || sentAt !== entry.sentAt) return false;
+  return producerId === entry.producerId && baseSequence === entry.baseSequence;
 }

@@ -4,6 +4,8 @@ import { type Files, readAll, writeAll } from "./files.ts";
 
 /** What all files in quarantine may have together; the oldest go first. */
 export const QUARANTINE_LIMIT = 64 * 1024 * 1024;
+/** And so many files: each is looked at whenever another comes. */
+const MOST_FILES = 200;
 
 const CHUNK = 1024 * 1024;
 
@@ -42,9 +44,13 @@ export function setFileAside(files: Files, quarantine: string, path: string, siz
   }
 }
 
-/** Bytes in quarantine. */
+/** Bytes in quarantine, as far as it can be read. */
 export function quarantinedBytes(files: Files, quarantine: string): number {
-  return kept(files, quarantine).reduce((sum, { size }) => sum + size, 0);
+  try {
+    return kept(files, quarantine).reduce((sum, { size }) => sum + size, 0);
+  } catch {
+    return 0;
+  }
 }
 
 function copy(files: Files, fd: number, from: number, to: number, quarantine: string, target: string): void {
@@ -57,6 +63,10 @@ function copy(files: Files, fd: number, from: number, to: number, quarantine: st
       writeAll(files, kept, chunk, 0, read, at - from);
       if (read < chunk.length) break;
     }
+  } catch (error) {
+    // On a full disk half of it is worth less than its room.
+    files.remove(target);
+    throw error;
   } finally {
     files.close(kept);
   }
@@ -72,12 +82,18 @@ function newName(files: Files, quarantine: string, path: string, from: number): 
 function makeRoom(files: Files, quarantine: string, more: number, newest = 0): void {
   const there = kept(files, quarantine);
   let used = there.reduce((sum, { size }) => sum + size, more);
+  let count = there.length;
   for (const { path, size } of there) {
-    if (used <= QUARANTINE_LIMIT) return;
+    if (used <= QUARANTINE_LIMIT && count < MOST_FILES) return;
     // One file alone may be larger than all that is kept: it is what somebody has to look at now.
     if (newest > 0 && path === there.at(-1)?.path) return;
-    files.remove(path);
     used -= size;
+    count--;
+    try {
+      files.remove(path);
+    } catch {
+      // What was set aside was no file.
+    }
   }
 }
 
@@ -93,11 +109,16 @@ function kept(files: Files, quarantine: string): Kept[] {
     .sort((a, b) => a.ordinal - b.ordinal);
 }
 
+/** 0 for what cannot be opened: not all that was set aside was a file. */
 function sizeOf(files: Files, path: string): number {
-  const fd = files.open(path, "r");
   try {
-    return files.size(fd);
-  } finally {
-    files.close(fd);
+    const fd = files.open(path, "r");
+    try {
+      return files.size(fd);
+    } finally {
+      files.close(fd);
+    }
+  } catch {
+    return 0;
   }
 }

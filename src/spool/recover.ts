@@ -17,17 +17,18 @@ import {
   type SessionState,
 } from "./checkpoint.ts";
 import { directoryPaths } from "./dataDirectory.ts";
-import type { Files } from "./files.ts";
+import { codeOf, type Files, readWhole } from "./files.ts";
 import type { JournalEntry } from "./journal.ts";
 import type { JournalEnd } from "./journalFile.ts";
 import type { JournalHeader } from "./journalFormat.ts";
 import { type Replay, replayJournal } from "./journalReplay.ts";
 import { NumberSet } from "./numberSet.ts";
+import { setFileAside } from "./quarantine.ts";
 import { type FoundHeld, findHeldLogs } from "./recoverHeld.ts";
 import { RecoveredLedger } from "./recoverLedger.ts";
 import { type RecoveredHeld, type RecoveredLog, recoveredHeld, recoveredLog } from "./recoverLogs.ts";
 import { assignOwners, type Changes, type Fact, type LogChanges } from "./recoverOwners.ts";
-import { type FoundSegments, findSegments, type RecoveryProblem } from "./recoverSegments.ts";
+import { type FoundSegments, findSegments, passes, type RecoveryProblem } from "./recoverSegments.ts";
 import { listSegments, openSegment } from "./scan.ts";
 import { isLater } from "./sessions.ts";
 
@@ -79,20 +80,32 @@ const UNKNOWN_RESERVE = 2 ** 24;
 const MAX_SESSIONS = 10_000;
 const BEGINNING: LogPosition = { number: 0, segment: 0, offset: 0 };
 
-/** Throws only when the directory itself cannot be read: then the disk is not usable now. */
+/**
+ * Throws only when the directory itself cannot be read, or (to `repair`) some file in it for a reason that passes, like its
+ * owner: to go on without would be to lose, or to repeat, what is whole.
+ */
 export function recover(files: Files, path: string, { machineId, repair, log: lines }: RecoverOptions): Recovered {
   const problems: RecoveryProblem[] = [];
   const onProblem = (problem: RecoveryProblem) => {
     problems.push(problem);
     lines?.warn("something in the data directory was not as it should be", { ...problem });
   };
+  let refused: string | undefined;
+  const onRefused = (why: string) => {
+    refused ??= why;
+  };
   const paths = directoryPaths(path);
   const checkpoints = new CheckpointStore(files, path);
+  if (repair) {
+    for (const slot of checkpoints.paths)
+      if (!makeWay(files, slot, paths.quarantine, onRefused))
+        onProblem({ path: slot, from: 0, to: 0, why: "it was no file, and was set aside" });
+  }
   const { checkpoint, damaged } = checkpoints.load();
   for (const slot of damaged) onProblem({ path: slot, from: 0, to: 0, why: "this slot of the checkpoint is damaged" });
 
   const directoryId = checkpoint?.directoryId ?? knownId(files, paths.log) ?? randomBytes(16).toString("hex");
-  const search = { files, quarantine: paths.quarantine, directoryId, repair, onProblem };
+  const search = { files, quarantine: paths.quarantine, directoryId, repair, onProblem, onRefused };
   const sessions = new Map(checkpoint?.sessions.map(([session, ...rest]) => [session, rest]));
   const noteSession = (session: string, position: number, lastAt: number) => {
     const known = sessions.get(session);
@@ -116,7 +129,11 @@ export function recover(files: Files, path: string, { machineId, repair, log: li
   const replay = replayJournal(files, paths.journal, checkpoint?.journal ?? 0, (entry, how) =>
     facts.push({ entry, how }),
   );
-  for (const problem of replay.problems) onProblem(problem);
+  for (const { code, ...problem } of replay.problems) {
+    onProblem(problem);
+    if (passes(code)) onRefused(problem.why);
+  }
+  if (repair && refused !== undefined) throw new Error(`${refused}; ${adviceFor(refused)}`);
   for (const entry of replay.open) facts.push({ entry, how: "open" });
 
   const unsettled = checkpoint?.unsettled ?? new NumberSet();
@@ -131,6 +148,7 @@ export function recover(files: Files, path: string, { machineId, repair, log: li
 
   const ledger = new RecoveredLedger(checkpoint?.ledger);
   for (const [fact, count] of changes.counts) ledger.settle(fact, count);
+  for (const [topic, count] of replay.repeated) ledger.repeat(topic, count);
   const heldLogs = held.map((each, index) => recoveredHeld(files, each, changes.held[index] as LogChanges, ledger));
 
   const numbers = nextNumbers(checkpoint, found, held, facts);
@@ -156,6 +174,26 @@ export function recover(files: Files, path: string, { machineId, repair, log: li
     problems,
     checkpoints,
   };
+}
+
+/** What is no file and stands in the place of one is moved away, since it could never be written: false then. */
+function makeWay(files: Files, path: string, quarantine: string, onRefused: (why: string) => void): boolean {
+  try {
+    readWhole(files, path, 1);
+  } catch (error) {
+    const code = codeOf(error);
+    if (passes(code)) onRefused(error instanceof Error ? error.message : String(error));
+    if (code === "EISDIR") return !setFileAside(files, quarantine, path, 0);
+  }
+  return true;
+}
+
+function adviceFor(why: string): string {
+  const ours = why.includes("EACCES") || why.includes("EPERM");
+  const id = process.getuid?.() ?? "unknown";
+  return ours
+    ? `give its owner or mode back to this user (id ${id}), and start again`
+    : "start again when there is more";
 }
 
 /**

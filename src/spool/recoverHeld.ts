@@ -4,7 +4,7 @@ import type { HeldLogState } from "./checkpoint.ts";
 import { codeOf, type Files } from "./files.ts";
 import { visitNumbers } from "./heldNumbers.ts";
 import { NumberSet } from "./numberSet.ts";
-import { type FoundSegments, findSegments, type RecoveryProblem } from "./recoverSegments.ts";
+import { type FoundSegments, findSegments, passes, type RecoveryProblem } from "./recoverSegments.ts";
 
 export interface HeldSearch {
   files: Files;
@@ -14,6 +14,8 @@ export interface HeldSearch {
   directoryId: string;
   repair: boolean;
   onProblem: (problem: RecoveryProblem) => void;
+  /** See SegmentSearch. */
+  onRefused?: (why: string) => void;
   /** What the checkpoint says. */
   states: readonly HeldLogState[];
 }
@@ -66,6 +68,7 @@ function find(search: HeldSearch, directory: string, sessions: Set<string>): Fou
     if (codeOf(error) === "") throw error;
     // A stray file, or one directory that the disk does not give: no reason to leave the others alone.
     const why = error instanceof Error ? error.message : String(error);
+    if (passes(codeOf(error))) search.onRefused?.(why);
     search.onProblem({ path: directory, from: 0, to: 0, why: `it is no directory that can be read (${why})` });
     return { segments: [], end: 0, claimedEnd: 0, lastOrdinal: 0, directoryId: undefined, incomplete: true };
   }

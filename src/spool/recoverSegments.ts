@@ -7,6 +7,7 @@ import { repairHeader } from "./headerRepair.ts";
 import { walkHeaders } from "./headerWalk.ts";
 import type { SegmentInfo } from "./logSegments.ts";
 import { setAside, setFileAside } from "./quarantine.ts";
+import { type Misnamed, rightNames } from "./recoverNames.ts";
 import { listSegments, openSegment, type SegmentProblem, scanSegment } from "./scan.ts";
 import { readIndex } from "./segmentIndex.ts";
 
@@ -33,6 +34,8 @@ export interface SegmentSearch {
   /** Whether to cut, mend and set aside. Without, nothing in the directory is changed. */
   repair: boolean;
   onProblem: (problem: RecoveryProblem) => void;
+  /** A file cannot be opened now, and may be later: see `passes`. */
+  onRefused?: (why: string) => void;
   /** A block was read, with its session ("" for none): only where there is no index. */
   onBlock: (block: BlockHeader, session: string) => void;
 }
@@ -56,6 +59,15 @@ const MAX_TAIL = 64 * 1024 * 1024;
 
 /** Throws only what listing the directory throws. */
 export function findSegments(search: SegmentSearch): FoundSegments {
+  const misnamed: Misnamed[] = [];
+  const found = findNamed(search, misnamed);
+  if (misnamed.length === 0 || !search.repair) return found;
+  rightNames(search.files, search.directory, search.quarantine, misnamed, search.onProblem);
+  const again = findNamed(search, []);
+  return { ...again, incomplete: again.incomplete || found.incomplete };
+}
+
+function findNamed(search: SegmentSearch, misnamed: Misnamed[]): FoundSegments {
   const { files, directory } = search;
   const listed = listSegments(files, directory);
   const lastOrdinal = listed.at(-1)?.ordinal ?? 0;
@@ -75,6 +87,11 @@ export function findSegments(search: SegmentSearch): FoundSegments {
       continue;
     }
     const { fd, header, size } = opened;
+    if (header.ordinal !== ordinal) {
+      files.close(fd);
+      misnamed.push({ path, ordinal: header.ordinal, size });
+      continue;
+    }
     try {
       found.directoryId = header.directoryId;
       const { firstNumber, previousEnd, createdAt } = header;
@@ -109,14 +126,19 @@ export function findSegments(search: SegmentSearch): FoundSegments {
 type Opened = Extract<ReturnType<typeof openSegment>, { fd: number }>;
 
 function openOrRepair(search: SegmentSearch, ordinal: number, path: string, previousEnd: number | undefined) {
-  const { files, directoryId, quarantine, repair, onProblem } = search;
+  const { files, directoryId, quarantine, repair, onProblem, onRefused } = search;
   const opened = openSegment(files, path);
   if (!("problem" in opened)) return opened;
   const { problem } = opened;
   const size = sizeOf(files, path);
   const tell = (why: string, to: number) => onProblem({ path, from: 0, to, why });
   if (!repair || problem.kind === "unreadable") {
-    tell(describe(problem), problem.kind === "unreadable" ? size : SEGMENT_HEADER);
+    if (passes(problem.code)) onRefused?.(problem.message);
+    const aside = repair && NO_FILE.includes(problem.code) && setFileAside(files, quarantine, path, size);
+    tell(
+      aside ? `${problem.message}; it was set aside` : describe(problem),
+      problem.kind === "unreadable" ? size : SEGMENT_HEADER,
+    );
     return undefined;
   }
   if (problem.kind === "damaged") {
@@ -134,6 +156,14 @@ function openOrRepair(search: SegmentSearch, ordinal: number, path: string, prev
   if (!aside && size === 0) removeQuietly(files, path);
   else tell(`${describe(problem)}; ${aside ? "it was set aside" : "it could not be set aside"}`, size);
   return undefined;
+}
+
+/** A directory, a FIFO, a socket or a symbolic link to nothing, in a file's place. */
+const NO_FILE = ["EISDIR", "ENXIO", "ESPIPE", "ELOOP", "ENOENT"];
+
+/** Whether what the system refused may be had when somebody puts permissions right, or when others need less. */
+export function passes(code: string): boolean {
+  return ["EACCES", "EPERM", "EMFILE", "ENFILE", "ENOMEM"].includes(code);
 }
 
 interface Unsealed extends Opened {

@@ -1,5 +1,5 @@
 // Reads the blocks of a segment one after the other, past whatever is damaged.
-import { type Files, readAll } from "./files.ts";
+import { codeOf, type Files, readAll } from "./files.ts";
 import {
   BLOCK_HEADER,
   BLOCK_MAGIC,
@@ -18,6 +18,11 @@ writeUint32(MAGIC, 0, BLOCK_MAGIC);
 const CHUNK = 2 ** 20;
 /** A segment that has no more left than one of these is read with no more memory than that. */
 const SMALL_CHUNKS = [2 ** 12, 2 ** 16];
+/**
+ * Behind damage, so far is looked for a good block: further than the largest block reaches, and not to the end of a file that
+ * damage has made a terabyte long.
+ */
+const FAR = 2 ** 30 + 2 ** 20;
 /** When a read fails, it is tried again in pieces of this size, so that one bad sector costs no more than its block. */
 const PAGE = 4096;
 
@@ -26,6 +31,8 @@ export interface SegmentProblem {
   /** "short": its header was never written whole. "damaged": its header is not one. "unreadable": the system refused. */
   kind: "short" | "damaged" | "unreadable";
   message: string;
+  /** Of the system's error; "" without one. */
+  code: string;
 }
 
 export type OpenedSegment = { fd: number; header: SegmentHeader; size: number } | { problem: SegmentProblem };
@@ -42,15 +49,18 @@ export function openSegment(files: Files, path: string): OpenedSegment {
     if (header !== undefined) return { fd, header, size };
     files.close(fd);
     const kind = end < SEGMENT_HEADER ? "short" : "damaged";
-    return { problem: { kind, message: `${path}: the header of the segment is ${kind === "short" ? "cut" : kind}` } };
+    const message = `${path}: the header of the segment is ${kind === "short" ? "cut" : kind}`;
+    return { problem: { kind, message, code: "" } };
   } catch (error) {
     if (fd >= 0) files.close(fd);
     const message = error instanceof Error ? error.message : String(error);
-    return { problem: { kind: "unreadable", message: `${path}: ${message}` } };
+    return { problem: { kind: "unreadable", message: `${path}: ${message}`, code: codeOf(error) } };
   }
 }
 
 const SEGMENT_NAME = /^(\d{10})\.segment$/;
+/** Whatever is called more is not one of ours, and must not have the next one called more still: an ordinal is a uint32. */
+export const LAST_ORDINAL = 4_000_000_000;
 
 /** The segments in a directory, by their names, ascending. Throws what the file system throws. */
 export function listSegments(files: Files, directory: string): { ordinal: number; path: string }[] {
@@ -58,7 +68,8 @@ export function listSegments(files: Files, directory: string): { ordinal: number
     .list(directory)
     .flatMap((name) => {
       const ordinal = SEGMENT_NAME.exec(name)?.[1];
-      return ordinal === undefined ? [] : [{ ordinal: Number(ordinal), path: `${directory}/${name}` }];
+      if (ordinal === undefined || Number(ordinal) > LAST_ORDINAL) return [];
+      return [{ ordinal: Number(ordinal), path: `${directory}/${name}` }];
     })
     .sort((a, b) => a.ordinal - b.ordinal);
 }
@@ -112,7 +123,7 @@ export class SegmentCursor {
     this.sealed = false;
     if (offset >= limit) return "end";
     if (this.#isBlock(offset, limit, false)) return this.#arrive(offset);
-    const found = this.#search(offset + 1, limit);
+    const found = this.#search(offset + 1, Math.min(limit, offset + FAR));
     if (found < 0) {
       this.torn = true;
       return "end";

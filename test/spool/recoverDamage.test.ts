@@ -64,6 +64,53 @@ test.each([...files.keys()])(
   LONG,
 );
 
+/** What bytes a power cut, or another program, may leave of a file: cut anywhere, or some of it zeros. */
+function* leftovers(path: string, whole: Buffer): Generator<[string, Buffer]> {
+  for (const length of some(lengthOf(path, whole), 61)) yield [`cut to ${length}`, whole.subarray(0, length)];
+  for (const size of [64, 512, 4096]) {
+    for (let at = 0; at < lengthOf(path, whole); at += size) {
+      const bytes = Buffer.from(whole);
+      yield [`zeros from ${at} to ${at + size}`, bytes.fill(0, at, Math.min(bytes.length, at + size))];
+    }
+  }
+}
+
+test.each([...files.keys()])(
+  "%s, cut anywhere or zeros in part",
+  (path) => {
+    for (const [what, bytes] of leftovers(path, files.get(path) as Buffer)) {
+      const world = worldOf(files);
+      world.files.put(path, bytes);
+      const recovered = world.recover();
+      expectBalance(recovered);
+      const { main, held, open, lost, heldLost } = readAll(world.files, recovered);
+      const found = [...main, ...held, ...open];
+      const here = `${what}: ${JSON.stringify({ main, held, open, lost, heldLost })}`;
+      expect([new Set(found).size, here]).toEqual([found.length, here]);
+      expect([found.filter((number) => !known.includes(number) && !settled.includes(number)), here]).toEqual([
+        [],
+        here,
+      ]);
+      // The other files are whole, and so is what they say.
+      if (!path.endsWith(".segment"))
+        expect([known.filter((number) => !found.includes(number)), here]).toEqual([[], here]);
+      if (!path.includes("journal/0000000003"))
+        expect([found.filter((number) => settled.includes(number)), here]).toEqual([[], here]);
+    }
+  },
+  LONG,
+);
+
+test.each([...files.keys()])("%s, which this user may not open, costs nothing but a start", (path) => {
+  const found = readAll(worldOf(files).files, worldOf(files).recover());
+  const world = worldOf(files);
+  world.files.failNext("open", "EACCES", path);
+  const start = () => world.recover();
+  if (/[12]\.journal/.test(path)) return; // of before the checkpoint: nobody opens it
+  expect(start).toThrow(/EACCES.*give its owner or mode back/);
+  expect(readAll(world.files, start())).toEqual(found);
+});
+
 test(
   "the next start after any of these finds nothing more to mend",
   () => {
