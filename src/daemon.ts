@@ -186,7 +186,9 @@ function partsOf({ spool }: Buffer) {
   const { journal, held, recovered } = spool;
   const { openEntries: entries, bindingOk: bound, topicsSeen, ledger: books } = recovered;
   const fetch: Spool["fetch"] = (topic, numbers, visit) => spool.fetch(topic, numbers, visit);
-  return { journal, held, hold: { markOf: spool.markOf }, restored: { entries, bound, topicsSeen, books, fetch } };
+  const lostBecause = () => spool.lostBecause;
+  const restored = { entries, bound, topicsSeen, books, fetch, lostBecause };
+  return { journal, held, hold: { markOf: spool.markOf }, restored };
 }
 
 /** Books what the input thread turned away. */

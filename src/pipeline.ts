@@ -53,7 +53,10 @@ export interface PipelineParts {
   /** The clock by which messages were received, and the one that it is watched by; for tests. */
   ageClocks?: Clocks;
   /** What an earlier run left. */
-  restored?: Pick<RestoreParts, "entries" | "bound" | "fetch"> & { topicsSeen: Iterable<string>; books?: Books };
+  restored?: Pick<RestoreParts, "entries" | "bound" | "fetch" | "lostBecause"> & {
+    topicsSeen: Iterable<string>;
+    books?: Books;
+  };
 }
 
 export interface Pipeline {

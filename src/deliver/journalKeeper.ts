@@ -57,10 +57,12 @@ export class JournalKeeper {
     const told: Outbox[] = [];
     for (const { outbox, batch } of parcels) {
       if (isOnRecord(outbox, batch)) continue;
-      this.returned(outbox);
+      const { numbers } = batch;
+      // One with the same messages takes its place: in between, a crash would find neither.
+      if (!(outbox.journaled?.numbers.equals(numbers) ?? false)) this.returned(outbox);
       told.push(outbox);
       const { producer, nextSequence } = outbox;
-      outbox.journaled = { batch, producer, baseSequence: nextSequence };
+      outbox.journaled = { batch, producer, baseSequence: nextSequence, numbers };
       entries.push({
         topic: outbox.partition.topic.name,
         partition: outbox.partition.id,
@@ -69,9 +71,11 @@ export class JournalKeeper {
         producerEpoch: producer?.producerEpoch ?? -1,
         baseSequence: producer === undefined ? -1 : nextSequence,
         sentAt: this.#wallClock(),
-        numbers: batch.numbers,
+        numbers,
         checksum: batch.checksum,
+        repeats: batch.untold,
       });
+      batch.untold = false;
     }
     if (entries.length === 0 || this.#journal.sending(entries)) return true;
     if (this.#journal.failures === this.#spoilt) return true;
@@ -106,5 +110,6 @@ export class JournalKeeper {
 
 function isOnRecord({ journaled, producer, nextSequence }: Outbox, batch: Batch): boolean {
   if (journaled === undefined || journaled.batch !== batch || journaled.producer !== producer) return false;
+  if (batch.untold) return false;
   return producer === undefined || journaled.baseSequence === nextSequence;
 }

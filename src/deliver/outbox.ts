@@ -3,6 +3,7 @@ import type { ProducerStamp } from "../kafka/recordBatch.ts";
 import type { Batch } from "../route/batch.ts";
 import type { Partition } from "../route/topic.ts";
 import type { JournalEntry } from "../spool/journal.ts";
+import type { MessageNumbers } from "../spool/numbers.ts";
 import { type After, afterDelay } from "./after.ts";
 import type { ProducerIdentity } from "./producerIds.ts";
 
@@ -29,6 +30,8 @@ export interface Journaled {
   batch: Batch | undefined;
   producer: ProducerIdentity | undefined;
   baseSequence: number;
+  /** Of its messages. */
+  numbers: MessageNumbers;
 }
 
 /**
@@ -94,7 +97,8 @@ export class Outbox {
     const known = as === "same" && producerId >= 0n;
     const producer = known ? { producerId, producerEpoch, clusterId } : undefined;
     this.resend.push(batch);
-    if (as !== "partly") this.journaled = { batch: as === "same" ? batch : undefined, producer, baseSequence };
+    const { numbers } = entry;
+    if (as !== "partly") this.journaled = { batch: as === "same" ? batch : undefined, producer, baseSequence, numbers };
     if (producer === undefined) return;
     this.producer = producer;
     this.nextSequence = baseSequence;

@@ -72,6 +72,11 @@ function rebuild(batch: Batch, how: Rebuilding, partOf: (index: number, record: 
   stampBatch(batch.bytes, NO_PRODUCER);
   const { records } = readRecordBatch(batch.bytes);
   const result: Batch[] = [];
+  const close = (part: BatchBuilder) => {
+    const closed = part.close(how.compression);
+    closed.untold = batch.untold;
+    result.push(closed);
+  };
   let builder: BatchBuilder | undefined;
   let building = NO_PART;
   for (const [index, record] of records.entries()) {
@@ -79,7 +84,7 @@ function rebuild(batch: Batch, how: Rebuilding, partOf: (index: number, record: 
     if (part === NO_PART) continue;
     if (builder === undefined || part !== building) {
       // Each is closed before the next begins: an open one takes more memory, and there may be thousands.
-      if (builder !== undefined) result.push(builder.close(how.compression));
+      if (builder !== undefined) close(builder);
       builder = new BatchBuilder(how.pool, batch.memory, batch.openedAt);
       builder.receivedAt = batch.receivedAt;
       building = part;
@@ -98,7 +103,7 @@ function rebuild(batch: Batch, how: Rebuilding, partOf: (index: number, record: 
       valueEnd: parcel.length,
     });
   }
-  if (builder !== undefined) result.push(builder.close(how.compression));
+  if (builder !== undefined) close(builder);
   batch.dispose();
   return result;
 }

@@ -1,4 +1,5 @@
 // After a restart: makes the batches that Kafka may have, or not, again from their messages, and puts them first in line.
+import type { DiscardReason } from "../observe/discards.ts";
 import type { Log } from "../observe/log.ts";
 import type { Batch } from "../route/batch.ts";
 import { BatchBuilder } from "../route/batchBuilder.ts";
@@ -14,6 +15,8 @@ import type { Settlement } from "./settlement.ts";
 export interface RestoreParts {
   /** The open entries: at most one of each partition. */
   entries: Iterable<JournalEntry>;
+  /** Why messages of them are in no log: asked for after those that are there were fetched. */
+  lostBecause?: () => DiscardReason;
   /** Whether machine and data directory are those that the entries were written on. */
   bound: boolean;
   /** Finds or makes the topic; undefined when there are too many. */
@@ -38,7 +41,7 @@ export interface RestoreParts {
 
 /** Called once, before anything is routed: what comes first in line must be what was sent first. */
 export function restoreBatches(parts: RestoreParts): void {
-  const { entries, bound, topic: find, dispatcher, settlement, journal, log } = parts;
+  const { entries, bound, topic: find, dispatcher, settlement, journal, log, lostBecause = () => "damaged" } = parts;
   let batches = 0;
   let messages = 0;
   for (const entry of entries) {
@@ -56,7 +59,7 @@ export function restoreBatches(parts: RestoreParts): void {
       log.warn("messages of a batch that was on its way are damaged or gone", { ...about, missing: missing.count });
       // The others are a batch of their own now, and these are settled: a restart must not look for all of them again.
       journal.ended(entry.topic, entry.partition, { kind: "returned" });
-      settlement.discarded(topic, missing, "damaged");
+      settlement.discarded(topic, missing, lostBecause());
     }
     if (batch === undefined) continue;
     const unchanged = batch.checksum === entry.checksum;

@@ -90,6 +90,7 @@ export class Settlement implements Settle {
   maybeTwice(topic: Topic, batch: Batch): void {
     this.#ledger.total.possibleDuplicates += batch.count;
     topic.account.possibleDuplicates += batch.count;
+    batch.untold = true;
   }
 
   #settle(topic: Pick<Topic, "name"> | undefined, numbers: MessageNumbers, how: SettledHow): void {

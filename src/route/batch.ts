@@ -21,6 +21,8 @@ export interface Batch {
   readonly openedAt: number;
   /** When the youngest of its messages was received, in ms since the epoch; 0: nobody knows. */
   readonly receivedAt: number;
+  /** It was counted as possible duplicates, and the journal does not say so yet. */
+  untold: boolean;
   /** What its memory is counted in, until `dispose`. */
   readonly memory: MemoryUse;
   dispose(): void;
@@ -83,6 +85,7 @@ export function closeBatch(
     checksum,
     openedAt,
     receivedAt,
+    untold: false,
     memory,
     dispose() {
       if (disposed) throw new Error("a batch was disposed of twice");

@@ -30,6 +30,8 @@ export interface JournalEntry {
   numbers: MessageNumbers;
   /** zlib's CRC-32 over the uncompressed records. */
   checksum: number;
+  /** Its messages were counted as possible duplicates, before it was written. */
+  repeats: boolean;
 }
 
 /** What became of a batch. "returned": it was not delivered, and its messages go otherwise (split, moved, a new producer). */

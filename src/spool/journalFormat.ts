@@ -5,7 +5,7 @@
 //              | 48 createdAt int64 | 56 seed uint32 | 60 crc32 of the 60 bytes before
 //   entry   => 0 magic uint32 | 4 checksum uint32 | 8 length uint32 | 12 body of `length` bytes
 //   body    => kind uint8, then
-//              sending (1), carried (2): topic partition:int32 cluster:string producerId:int64 epoch:int16 baseSequence:int32
+//              sending (1), carried (2), repeating (6): topic partition:int32 cluster:string producerId:int64 epoch:int16 baseSequence:int32
 //                sentAt:int64 checksum:uint32 count:uint32 first:int64 deltasLength:uint32 deltas
 //                ends:uint8 (0 to 2), for each, the latest first: first:int64 delivered:uint8 (0 or 1)
 //              delivered (3), returned (5): topic partition:int32 first:int64
@@ -27,7 +27,7 @@ const ENTRY_HEADER = 12;
 /** No entry is longer: a length beyond it is damage. A batch has at most some 100 MB, and each message a frame of 29 bytes. */
 const MAX_ENTRY = 2 ** 26;
 
-const Kind = { Sending: 1, Carried: 2, Delivered: 3, Discarded: 4, Returned: 5 } as const;
+const Kind = { Sending: 1, Carried: 2, Delivered: 3, Discarded: 4, Returned: 5, Repeating: 6 } as const;
 
 export interface JournalHeader {
   ordinal: number;
@@ -101,7 +101,7 @@ export class EntryEncoder {
   add(record: JournalRecord, seed: number): void {
     if (record.kind === "ended") this.#addEnd(record, seed);
     else if (record.kind === "carried") this.#addEntry(Kind.Carried, record.entry, [], seed);
-    else this.#addEntry(Kind.Sending, record.entry, record.ends, seed);
+    else this.#addEntry(record.entry.repeats ? Kind.Repeating : Kind.Sending, record.entry, record.ends, seed);
   }
 
   #addEntry(kind: number, entry: JournalEntry, ends: readonly EndMark[], seed: number): void {
@@ -224,6 +224,7 @@ function decodeBody(body: Buffer): JournalRecord | undefined {
   at += 4;
   switch (body[0]) {
     case Kind.Sending:
+    case Kind.Repeating:
     case Kind.Carried: {
       const clusterId = text();
       const start = at + 42;
@@ -242,6 +243,7 @@ function decodeBody(body: Buffer): JournalRecord | undefined {
         sentAt: readInt64(body, at + 14),
         checksum: body.readUInt32BE(at + 22),
         numbers,
+        repeats: body[0] === Kind.Repeating,
       };
       if (body[0] === Kind.Carried) return { kind: "carried", entry };
       const ends = Array.from({ length: body.readUInt8(end) }, (_, index) => ({

@@ -50,7 +50,14 @@ export function replayJournal(
   onEnd: (entry: JournalEntry, how: Exclude<EntryEnd, { kind: "returned" }>) => void,
 ): Replay {
   const open = new Map<string, JournalEntry>();
-  const replay: Replay = { open: [], repeated: new Map(), header: undefined, end: 0, lastOrdinal: from - 1, problems: [] };
+  const replay: Replay = {
+    open: [],
+    repeated: new Map(),
+    header: undefined,
+    end: 0,
+    lastOrdinal: from - 1,
+    problems: [],
+  };
 
   const end = (key: string, how: EntryEnd) => {
     const entry = open.get(key);

@@ -93,6 +93,13 @@ export class MessageNumbers {
     return numbers;
   }
 
+  /** Whether these are the same numbers. */
+  equals(other: MessageNumbers): boolean {
+    if (other.#first !== this.#first || other.#count !== this.#count || other.#length !== this.#length) return false;
+    for (let at = 0; at < this.#length; at++) if (other.#deltas[at] !== this.#deltas[at]) return false;
+    return true;
+  }
+
   /** Calls back with every number, ascending. */
   forEach(callback: (number: number, index: number) => void): void {
     if (this.#count === 0) return;

@@ -37,6 +37,11 @@ export class RecoveredLedger implements LedgerState {
     }
   }
 
+  /** The journal says that so many were counted as possible duplicates. */
+  repeat(topic: string, count: number): void {
+    for (const account of this.#of(topic)) account.possibleDuplicates += count;
+  }
+
   /** Messages of the topic that are in no file any more. */
   lose(topic: string, count: number): void {
     this.receive(topic, count);

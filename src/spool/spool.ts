@@ -112,7 +112,7 @@ export class Spool {
       limit: disk,
       sync,
       onDamage,
-      onLost: ({ from, to }) => this.#users?.lost(to - from, this.#damageMet ? "damaged" : "not_spooled"),
+      onLost: ({ from, to }) => this.#users?.lost(to - from, this.lostBecause),
       onState: (state, reason) => this.#stateChanged(state === "degraded" ? reason : undefined),
       onSyncFailure: (error) => log.error("the disk does not confirm what was written to it", { why: String(error) }),
       onReadFailure: ({ message }) =>
@@ -251,6 +251,11 @@ export class Spool {
   /** Messages that are not settled. */
   get unsettled(): number {
     return this.queue.unsettled + this.held.unsettled;
+  }
+
+  /** Why messages that came before the start are in no file. */
+  get lostBecause(): "damaged" | "not_spooled" {
+    return this.#damageMet ? "damaged" : "not_spooled";
   }
 
   /** Of these, the messages that are in memory alone, since the disk refused them: a stop loses them. */

@@ -310,6 +310,24 @@ describe("what is sent while the journal cannot be written lets nothing else be 
   });
 });
 
+test("possible duplicates are counted also when a crash comes before the checkpoint that would say so", async () => {
+  await using it = await mortal();
+  const first = it.live();
+  it.append({ value: "before" });
+  await first.settled();
+  first.checkpoint();
+  it.broker.faults.once("Produce", { kind: "error", code: 59, append: true });
+  it.append(...numbered(3));
+  await first.settled();
+  expect(twice(first)).toBe(3);
+  first.kill();
+  const second = it.live();
+  await second.settled();
+  expect(it.values()).toEqual(["before", "0", "1", "2", "0", "1", "2"]);
+  expect(twice(second)).toBe(3);
+  expect(second.pipeline.ledger.topic("t").possibleDuplicates).toBe(3);
+});
+
 test("what comes after a power cut is not taken for what was sent just before it", async () => {
   await using it = await mortal();
   it.append({ value: "0" });

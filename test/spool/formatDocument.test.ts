@@ -73,6 +73,7 @@ function entry(topic: string, partition: number, numbers: number[]) {
     sentAt: 1_795_338_076_304,
     numbers: numbersOf(numbers),
     checksum: 0xfedcba98,
+    repeats: false,
   };
 }
 
@@ -204,7 +205,8 @@ test("the newer of two checkpoints is read, and what is still to be delivered fo
   old.ended("t", 1, { kind: "returned" });
   old.sending([entry("t", 1, [21, 22, 300])]);
   old.ended("t", 1, { kind: "discarded", reason: "rejected_by_broker" });
-  old.sending([entry("t", 1, [23, 24]), entry("late", 0, [30])]);
+  old.sending([entry("t", 1, [23, 24])]);
+  old.sending([{ ...entry("t", 1, [23, 24]), repeats: true }, entry("late", 0, [30])]);
   old.ended("late", 0, { kind: "delivered" });
   old.close();
 
@@ -222,6 +224,7 @@ test("the newer of two checkpoints is read, and what is still to be delivered fo
   const read = readJournal(`${root}/journal`, 5);
   expect(read.delivered.map(({ numbers }) => numbers)).toEqual([[1, 2], [7, 20], [30]]);
   expect(read.discarded).toMatchObject([{ reason: "rejected_by_broker", batch: { numbers: [21, 22, 300] } }]);
+  expect(read.repeated.map(({ numbers }) => numbers)).toEqual([[23, 24]]);
   expect(read.open).toEqual([
     {
       ...{ topic: "t", partition: 1, clusterId: "cluster", producerId: 7_000_000_001, epoch: 3, baseSequence: 17 },

@@ -271,6 +271,35 @@ test("a disk that takes no new file leaves the old one in use, and its ordinal i
   expect(replayed(files)).toMatchObject({ ends: ["delivered a/0 1", "delivered a/0 2"], open: ["a/0 3"] });
 });
 
+test("what was counted as possible duplicates is found, once for each time, in the files from a checkpoint on", () => {
+  const files = new FakeFiles();
+  const timers = new Timers();
+  const journal = openJournal(files, { later: timers.later });
+  journal.sending([entryOf("a", 0, [1, 2]), entryOf("b", 0, [3])]);
+  journal.sending([entryOf("a", 0, [1, 2], { producerId: 2n, repeats: true })]);
+  journal.sending([
+    entryOf("a", 0, [1, 2], { producerId: 3n, repeats: true }),
+    entryOf("b", 0, [3], { repeats: true }),
+  ]);
+  const repeated = (from: number) => Object.fromEntries(replayJournal(files, JOURNAL, from, () => {}).repeated);
+  expect(repeated(1)).toEqual({ a: 4, b: 1 });
+  expect(replayed(files)).toMatchObject({ ends: [], open: ["a/0 1,2", "b/0 3"] });
+  journal.rotate();
+  expect(repeated(2)).toEqual({});
+  // It is written again when the disk said that it was not, and it was.
+  const write = files.write.bind(files);
+  files.write = (...args) => {
+    write(...args);
+    files.write = write;
+    throw new Error("EIO");
+  };
+  journal.sending([entryOf("a", 0, [1, 2], { producerId: 4n, repeats: true })]);
+  expect(journal.failing).toBe("EIO");
+  timers.goOff();
+  expect(journal.failing).toBeUndefined();
+  expect(repeated(2)).toEqual({ a: 2 });
+});
+
 test("a start on a full disk goes on with the file of the run before, and what is torn at its end is no harm", () => {
   const files = new FakeFiles();
   const first = openJournal(files, { room: 10_000 });

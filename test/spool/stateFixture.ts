@@ -46,6 +46,7 @@ export function entryOf(
     baseSequence: 0,
     sentAt: 1_795_338_076_304,
     checksum: 0xdeadbeef,
+    repeats: false,
     numbers: numbersOf(numbers),
     ...more,
   };

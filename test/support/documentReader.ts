@@ -237,6 +237,8 @@ export interface ReadJournal {
   open: ReadBatch[];
   delivered: ReadBatch[];
   discarded: { batch: ReadBatch; reason: string }[];
+  /** Counted as possible duplicates. */
+  repeated: ReadBatch[];
 }
 
 /** Takes a body apart, field by field. */
@@ -262,7 +264,7 @@ class Fields {
 /** What the journal files from `from` on say. */
 export function readJournal(directory: string, from: number): ReadJournal {
   const open = new Map<string, ReadBatch>();
-  const journal: ReadJournal = { open: [], delivered: [], discarded: [] };
+  const journal: ReadJournal = { open: [], delivered: [], discarded: [], repeated: [] };
   for (const path of filesOf(directory, "journal")) {
     const bytes = readFileSync(path);
     if (bytes.length < 64 || bytes.toString("latin1", 0, 8) !== "brucejnl") continue;
@@ -289,13 +291,14 @@ function replay(body: Fields, open: Map<string, ReadBatch>, journal: ReadJournal
   const partition = body.int(4);
   const key = `${topic}@${partition}`;
   const before = open.get(key);
-  if (kind === 1 || kind === 2) {
+  if (kind === 1 || kind === 2 || kind === 6) {
     const batch = readBatch(body, topic, partition);
     const isOther = String(before?.numbers) !== String(batch.numbers);
     const ends: [number, number][] = [];
-    for (let count = kind === 1 ? body.uint(1) : 0; count > 0; count--) ends.push([body.int64(), body.uint(1)]);
+    for (let count = kind === 2 ? 0 : body.uint(1); count > 0; count--) ends.push([body.int64(), body.uint(1)]);
     const end = ends.find(([first]) => first === before?.numbers[0]);
     if (before !== undefined && isOther && end?.[1] === 1) journal.delivered.push(before);
+    if (kind === 6) journal.repeated.push(batch);
     open.set(key, batch);
   } else {
     if (before === undefined || before.numbers[0] !== body.int64()) return;

@@ -84,7 +84,7 @@ export async function mortal(brokerOptions: DevBrokerOptions = {}): Promise<Mort
     settings.kafka.brokers = broker.addresses;
     change(settings);
     const settled = new Set(known.settled);
-    const { open, lastOrdinal } = replay(settled);
+    const { open, lastOrdinal, repeated } = replay(settled);
     let dead = false;
     let entriesLeft = Number.POSITIVE_INFINITY;
     let killed = () => {};
@@ -108,7 +108,7 @@ export async function mortal(brokerOptions: DevBrokerOptions = {}): Promise<Mort
       wallClock: Date.now,
     });
     const openOf = (topic: string, partition: number) =>
-      journal.openEntries().some((entry) => entry.topic === topic && entry.partition === partition);
+      journal.openEntries().find((entry) => entry.topic === topic && entry.partition === partition);
     const watched: DeliveryJournal = {
       get failures() {
         return journal.failures;
@@ -118,8 +118,9 @@ export async function mortal(brokerOptions: DevBrokerOptions = {}): Promise<Mort
       },
       sending(entries) {
         if (dead) return true;
-        for (const { topic, partition } of entries)
-          if (openOf(topic, partition)) throw new Error(`nothing was said of the open entry of ${topic} ${partition}`);
+        for (const { topic, partition, numbers } of entries)
+          if (!(openOf(topic, partition)?.numbers.equals(numbers) ?? true))
+            throw new Error(`nothing was said of the open entry of ${topic} ${partition}`);
         const written = journal.sending(entries);
         entriesLeft -= entries.length;
         if (entriesLeft <= 0) kill();
@@ -138,7 +139,13 @@ export async function mortal(brokerOptions: DevBrokerOptions = {}): Promise<Mort
         const frame = frames[number - 1];
         if (frame !== undefined) visit(number, frame, 0, frame.length);
       });
-    const found: Found = { entries: open, bound: true, topicsSeen: known.topicsSeen, fetch, books: booksOf(open) };
+    const found: Found = {
+      entries: open,
+      bound: true,
+      topicsSeen: known.topicsSeen,
+      fetch,
+      books: booksOf(open, repeated),
+    };
     falsify(found);
     const pipeline = startPipeline({
       settings,
@@ -219,8 +226,10 @@ export async function mortal(brokerOptions: DevBrokerOptions = {}): Promise<Mort
   return it;
 }
 
-function booksOf(entries: readonly JournalEntry[]): Books {
-  const books = new Ledger(entries.length);
+function booksOf(entries: readonly JournalEntry[], repeated: ReadonlyMap<string, number>): Books {
+  const books = new Ledger(entries.length + repeated.size);
+  for (const [topic, count] of repeated)
+    for (const account of [books.total, books.topic(topic)]) account.possibleDuplicates += count;
   for (const { topic, numbers } of entries)
     for (const account of [books.total, books.topic(topic)]) receive(account, numbers.count);
   return books;

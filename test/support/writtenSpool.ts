@@ -251,6 +251,14 @@ function topicOf(number: number): string {
 function entryOf(topic: string, partition: number, list: number[]): JournalEntry {
   const numbers = new MessageNumbers();
   for (const number of list) numbers.append(number);
-  const producer = { clusterId: "c", producerId: 1n, producerEpoch: 0, baseSequence: 0, sentAt: 1, checksum: 1 };
+  const producer = {
+    clusterId: "c",
+    producerId: 1n,
+    producerEpoch: 0,
+    baseSequence: 0,
+    sentAt: 1,
+    checksum: 1,
+    repeats: false,
+  };
   return { topic, partition, numbers, ...producer };
 }
