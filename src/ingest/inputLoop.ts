@@ -204,7 +204,16 @@ export class InputLoop {
   /** The disk has begun to refuse, or no longer does. */
   #changed(now: number): void {
     this.#queueState = this.#parts.queue.state;
+    // What waits for memory may have room on the disk, and nobody would say so.
+    this.#retry();
     this.#connections.answer(now);
+  }
+
+  /** Tries again what found no room. */
+  #retry(): void {
+    const stalled = this.#intakes.filter((intake) => intake.stalled);
+    for (const intake of stalled) intake.retry();
+    if (stalled.length > 0) this.#connections.refresh();
   }
 
   /** The main thread has something: room in the queue, an answer, or the stop. */
@@ -215,9 +224,7 @@ export class InputLoop {
     const settings = takeSettings(this.#control);
     if (settings !== undefined) this.#adopt(settings);
     this.#datagrams?.handOn();
-    const stalled = this.#intakes.filter((intake) => intake.stalled);
-    for (const intake of stalled) intake.retry();
-    if (stalled.length > 0) this.#connections.refresh();
+    this.#retry();
     this.#asker?.takeChanged();
     this.#connections.answer(now);
     if (Atomics.load(this.#control, STOP) !== 0 && this.#phase === "running") this.#stop(now);

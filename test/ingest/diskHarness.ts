@@ -22,6 +22,8 @@ export interface DiskOptions {
   /** Bytes that the log may have. */
   limit?: number;
   segmentSize?: number;
+  /** Take messages by TCP, too. */
+  tcp?: boolean;
 }
 
 /** What was read, in order. */
@@ -43,7 +45,8 @@ export class DiskHarness {
   fullTold = 0;
   readonly #askers: Asker[] = [];
 
-  constructor(directory: string, { sync = "never", limit = 1 << 28, segmentSize = 1 << 18 }: DiskOptions = {}) {
+  constructor(directory: string, options: DiskOptions = {}) {
+    const { sync = "never", limit = 1 << 28, segmentSize = 1 << 18, tcp = false } = options;
     this.directory = directory;
     this.path = join(directory, "s.sock");
     const paths = directoryPaths(directory);
@@ -73,7 +76,8 @@ export class DiskHarness {
     const { input } = defaultSettings();
     input.datagram.enabled = false;
     input.stream.path = this.path;
-    input.tcp.enabled = false;
+    input.tcp.enabled = tcp;
+    input.tcp.listen = { host: "127.0.0.1", port: 0 };
     this.ingest = startIngest({
       input,
       maxRecord: 1_000_000,

@@ -1,5 +1,8 @@
 // Receipts and sessions with the disk buffer: what a receipt says is so, and a position outlives the process.
 import { afterEach, expect, test } from "bun:test";
+import { mkdirSync, rmSync } from "node:fs";
+import { connect } from "node:net";
+import { join } from "node:path";
 import { encodeResume, encodeSync, SyncLevel } from "../../src/wire/receipts.ts";
 import { DiskHarness, type DiskOptions, newDirectory } from "./diskHarness.ts";
 import { frame } from "./support.ts";
@@ -136,6 +139,32 @@ test("a full disk makes a session wait, who resumes is answered all the same, an
   await until(() => harness.messages.length === count + 1);
   const own = harness.values.filter((value) => value !== "other");
   expect(own.map((value) => Number.parseInt(value, 10))).toEqual(Array.from({ length: count }, (_, i) => i));
+});
+
+test("what waits for memory goes to the disk as soon as that takes another input's messages", async () => {
+  const harness = start({ tcp: true });
+  harness.reading = false;
+  const log = join(harness.directory, "log");
+  rmSync(log, { recursive: true });
+  const { addresses } = await harness.ingest;
+  const client = await harness.client();
+  const frames = Array.from({ length: 300 }, (_, i) => frame(`${i}`.padEnd(20_000, ".")));
+  client.send(...frames);
+  await until(() => harness.queue.full && harness.queue.state === "degraded");
+  // The other thread does not wake it: it has nothing to say but that the disk may be tried.
+  harness.queue.onRoom(() => {});
+  mkdirSync(log);
+  const other = connect(addresses.tcp?.port ?? 0, "127.0.0.1");
+  while (harness.queue.written < frames.length) {
+    other.write(frame("other"));
+    await Bun.sleep(20);
+  }
+  other.destroy();
+  harness.reading = true;
+  harness.read();
+  await until(() => harness.messages.length >= frames.length);
+  const own = harness.values.filter((value) => value !== "other");
+  expect(own.map((value) => Number.parseInt(value, 10))).toEqual(Array.from(frames.keys()));
 });
 
 test("questions that never end leave no garbage behind that would not be collected", async () => {
