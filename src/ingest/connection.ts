@@ -88,7 +88,7 @@ export class Connection implements SplitterSink, Holder, Source, Asking {
 
   /** What its splitter stopped at may be tried again. */
   get mayGoOn(): boolean {
-    return !this.stalled && this.syncs?.mayAsk !== false && this.#around.asker?.room !== false;
+    return !this.stalled && this.syncs?.mayAsk !== false && this.#around.asker?.room !== 0;
   }
 
   frames(bytes: Buffer, start: number, end: number, count: number): void {
@@ -111,7 +111,7 @@ export class Connection implements SplitterSink, Holder, Source, Asking {
   }
 
   question(bytes: Buffer, at: number): boolean {
-    if (this.state === "doomed" || this.#around.asker?.room === false) return false;
+    if (this.state === "doomed" || this.#around.asker?.room === 0) return false;
     const resumes = readInt16(bytes, at + 4) === RESUME;
     if (resumes && !this.#begun) {
       this.#resume(bytes, at + SESSION_AT);

@@ -88,7 +88,8 @@ export class Connections {
 
   /** How many more may be opened. */
   get room(): number {
-    return this.#around.asker?.room === false ? 0 : this.#limits.connections - this.#all.length;
+    const places = this.#limits.connections - this.#all.length;
+    return Math.min(places, this.#around.asker?.room ?? places);
   }
 
   get allDrained(): boolean {

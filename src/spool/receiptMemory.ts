@@ -89,12 +89,13 @@ export class ReceiptAsker extends Shared {
     this.#wake = wake;
   }
 
-  /** Whether something else than the end of a connection may be written. If not, this thread is woken when it may. */
-  get room(): boolean {
-    if (this.#free > this.connections) return true;
+  /** How many records may be written beside the ends of connections. When there is no room, this thread is woken when there is. */
+  get room(): number {
+    const room = this.#free - this.connections;
+    if (room > 0) return room;
     Atomics.store(this.words, WANTED, 1);
     this.#rouse();
-    return this.#free > this.connections;
+    return Math.max(0, this.#free - this.connections);
   }
 
   /** `lastNumber`: of the last message appended by anyone. Like the other two, to be called only when there is room. */
