@@ -206,8 +206,16 @@ export class Syncs {
     if (queue.state !== "disk" || this.#unspooled) return ReceiptStatus.Unavailable;
     const { unsyncedFrom } = this.#of;
     if (unsyncedFrom > 0 && unsyncedFrom <= number) {
-      if (queue.refusedSync(unsyncedFrom) || queue.refusedSync(number)) return ReceiptStatus.Unavailable;
-      if (queue.synced < number) return phase === "flushed" ? ReceiptStatus.Stopping : PENDING;
+      // In this order: what could not be made safe is known before it is passed over.
+      const safe = queue.synced >= number;
+      const refused = queue.refusedSync(unsyncedFrom, number);
+      if (refused > 0 && this.#settledTo < refused) return ReceiptStatus.Unavailable;
+      if (!safe) {
+        if (phase === "flushed") return ReceiptStatus.Stopping;
+        // Whatever it was that woke this thread: when this is safe, something will again.
+        queue.syncSoon();
+        return PENDING;
+      }
       this.#of.unsyncedFrom = number < this.#of.lastNumber ? number + 1 : 0;
     }
     return reached(soiled);
@@ -221,14 +229,20 @@ export class Syncs {
     return reached(soiled || asker.clean(slot) < question);
   }
 
+  /** Of its messages, all up to this number need nothing more, as far as is known. */
+  get #settledTo(): number {
+    const { slot, id } = this.#of;
+    return this.#around.asker?.settledTo(slot, id) ?? 0;
+  }
+
   /** While the disk takes messages: whether some are in memory alone that are not settled either, as far as is known. */
   get #unspooled(): boolean {
-    const { queue, asker } = this.#around;
-    const { slot, id, unsyncedFrom, lastNumber } = this.#of;
+    const { queue } = this.#around;
+    const { unsyncedFrom, lastNumber } = this.#of;
     // Those above it were written down since.
     this.#of.unspooledTo = Math.min(this.#of.unspooledTo, queue.aloneTo);
     if (this.#of.unspooledTo === 0) return false;
-    const settledTo = asker?.settledTo(slot, id) ?? 0;
+    const settledTo = this.#settledTo;
     if (settledTo < this.#of.unspooledTo) return true;
     this.#of.unspooledTo = 0;
     // Neither has what is settled to be made safe any more.

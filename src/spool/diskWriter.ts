@@ -100,7 +100,9 @@ export class DiskWriter implements QueueWriter {
   }
 
   get synced(): number {
-    const { synced, lateSeen } = this.#control;
+    // First, since it comes after what was lowered for them.
+    const { lateSeen } = this.#control;
+    const { synced } = this.#control;
     return this.#lateTo > lateSeen ? Math.min(synced, this.#lateFrom - 1) : synced;
   }
 
@@ -112,8 +114,9 @@ export class DiskWriter implements QueueWriter {
     return this.#state;
   }
 
-  refusedSync(number: number): boolean {
-    return this.#control.syncFailed(number) || (number >= this.#aloneFrom && number < this.#aloneTo);
+  refusedSync(from: number, to: number): number {
+    const { failedFrom, failedTo } = this.#control;
+    return Math.max(lastCommon(from, to, failedFrom, failedTo), lastCommon(from, to, this.#aloneFrom, this.#aloneTo));
   }
 
   syncSoon(): void {
@@ -429,6 +432,12 @@ export class DiskWriter implements QueueWriter {
     if (size <= KEEP_SCRATCH) this.#scratch = scratch;
     return scratch;
   }
+}
+
+/** The last number of both [from, to] and [begin, end); 0 when they have none in common. */
+function lastCommon(from: number, to: number, begin: number, end: number): number {
+  const last = Math.min(to, end - 1);
+  return last >= Math.max(from, begin) ? last : 0;
 }
 
 /** For tidying up after what has failed already. */

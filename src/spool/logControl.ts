@@ -141,10 +141,14 @@ export class LogControl {
     this.#doubles[SYNCED] = number;
   }
 
-  /** Messages [from, to) cannot be made safe. To be set before `synced` passes them. */
+  /**
+   * Messages [from, to) cannot be made safe. To be set before `synced` passes them. With those of an earlier failure, all between
+   * count as failed: better than that one counts as safe which is not.
+   */
   failSync(from: number, to: number): void {
-    this.#doubles[FAILED_FROM] = from;
-    this.#doubles[FAILED_TO] = to;
+    const { failedFrom, failedTo } = this;
+    this.#doubles[FAILED_FROM] = failedTo === 0 ? from : Math.min(from, failedFrom);
+    this.#doubles[FAILED_TO] = Math.max(to, failedTo);
   }
 
   set settledTo(number: number) {
@@ -212,7 +216,12 @@ export class LogControl {
     return this.#doubles[LATE_SEEN] as number;
   }
 
-  syncFailed(number: number): boolean {
-    return number >= (this.#doubles[FAILED_FROM] as number) && number < (this.#doubles[FAILED_TO] as number);
+  /** Some of the messages [failedFrom, failedTo) could not be made safe; both are 0 when all could. */
+  get failedFrom(): number {
+    return this.#doubles[FAILED_FROM] as number;
+  }
+
+  get failedTo(): number {
+    return this.#doubles[FAILED_TO] as number;
   }
 }

@@ -24,7 +24,7 @@ export function openMemoryQueueWriter(memory: SharedArrayBuffer, wake: () => voi
     synced: 0,
     aloneTo: Number.POSITIVE_INFINITY,
     state: "memory",
-    refusedSync: () => true,
+    refusedSync: (_from, to) => to,
     syncSoon: () => {},
     tend: () => {},
     gather: () => ring.gather(),

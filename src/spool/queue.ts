@@ -40,8 +40,11 @@ export interface QueueWriter {
   readonly state: QueueState;
   /** Messages above this number are in a file, or were settled, unless the disk refuses now (see `state`); 0: all are. */
   readonly aloneTo: number;
-  /** The message cannot be made safe from a power cut: an fdatasync that covered it failed, or it is in memory alone. */
-  refusedSync(number: number): boolean;
+  /**
+   * The last of messages [from, to] that cannot be made safe from a power cut, because an fdatasync that covered it failed, or
+   * because it is in memory alone; 0 when there is none. To be asked after `synced`: only then is what that counts known.
+   */
+  refusedSync(from: number, to: number): number;
   /** Starts an fdatasync of all there is now; the thread is woken (see `QueueLink.onRoom`) when it is done. */
   syncSoon(): void;
   /**

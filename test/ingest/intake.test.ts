@@ -21,7 +21,7 @@ function fakeQueue(capacity: number) {
     synced: 0,
     aloneTo: 0,
     state: "memory",
-    refusedSync: () => true,
+    refusedSync: (_from, to) => to,
     syncSoon: () => {},
     tend: () => {},
     gather: () => false,

@@ -39,7 +39,8 @@ class ToldQueue implements QueueWriter {
   aloneTo = 0;
   state: QueueState = "disk";
   room = Number.POSITIVE_INFINITY;
-  refused: (number: number) => boolean = () => false;
+  /** The last of these messages that cannot be made safe; 0: all can. */
+  refusedSync: (from: number, to: number) => number = () => 0;
   syncsWanted = 0;
   readonly blocks: Appended[] = [];
 
@@ -64,10 +65,6 @@ class ToldQueue implements QueueWriter {
     this.blocks.push({ source, firstNumber: this.lastNumber + 1, values, session: idHex, position });
     this.lastNumber += count;
     return this.lastNumber - count + 1;
-  }
-
-  refusedSync(number: number): boolean {
-    return this.refused(number);
   }
 
   syncSoon(): void {

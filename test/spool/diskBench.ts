@@ -138,6 +138,11 @@ export class DiskBench {
     return numbers;
   }
 
+  /** The message cannot be made safe from a power cut. */
+  refused(number: number): boolean {
+    return this.writer.refusedSync(number, number) > 0;
+  }
+
   takeAll(look: (block: Block) => void = () => {}): number[] {
     const all: number[] = [];
     for (let block = this.queue.read(); block !== undefined; block = this.queue.read()) {

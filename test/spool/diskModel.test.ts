@@ -90,7 +90,7 @@ class Model {
   crash(how: "process" | "power"): void {
     const { writer } = this.bench;
     // The next process syncs the same file and is told that all is well: only this one knows that it is not.
-    for (const number of this.appended) if (writer.refusedSync(number)) this.#doubtful.add(number);
+    for (const number of this.appended) if (writer.refusedSync(number, number) > 0) this.#doubtful.add(number);
     if (how === "power") {
       this.#powerWent = true;
       for (const number of this.appended)

@@ -152,7 +152,7 @@ test("a disk that fails loses nothing: messages are in memory until it takes the
     bench.files.failNext("write", code);
     expect(bench.append(10, 50)).toBe(before + 1);
     expect([bench.writer.state, bench.queue.state, bench.states]).toEqual(["degraded", "degraded", ["degraded"]]);
-    expect([bench.writer.refusedSync(before), bench.writer.refusedSync(before + 1)]).toEqual([false, true]);
+    expect([bench.refused(before), bench.refused(before + 1)]).toEqual([false, true]);
     for (let i = 0; i < 20; i++) expect(bench.append(10, 50)).toBeGreaterThan(0);
     bench.files.failNext("open", code, ".segment");
     bench.now += 1000;
@@ -164,7 +164,7 @@ test("a disk that fails loses nothing: messages are in memory until it takes the
     bench.now += 1;
     const again = bench.append(10, 50);
     expect([bench.writer.state, bench.states.at(-1)]).toEqual(["disk", "disk"]);
-    expect(bench.writer.refusedSync(again)).toBe(false);
+    expect(bench.refused(again)).toBe(false);
     for (let i = 0; i < 40; i++) bench.append(10, 50);
     expect(bench.takeAll()).toEqual(range(1, bench.writer.lastNumber + 1));
     expect([bench.lost, bench.damage]).toEqual([[], []]);

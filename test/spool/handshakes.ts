@@ -9,7 +9,7 @@ import { FakeFiles } from "../support/fakeFiles.ts";
 import { type Plain, type Protocol, type Shared, withSteppedDoubles } from "../support/interleave.ts";
 import { DIRECTORY_ID, frameFor } from "./logFixture.ts";
 
-export const plain: Plain = [[LogControl.prototype, ["limit", "reserved", "synced"]]];
+export const plain: Plain = [[LogControl.prototype, ["limit", "reserved", "synced", "lateSeen"]]];
 
 // What is noted.
 const FIRST = 0;
@@ -46,18 +46,22 @@ function startedControl(limit: number, reserved: number): SharedArrayBuffer {
   return createLogControl({ head: { number: 1, segment: 0, offset: 0 }, limit, reserved });
 }
 
-/** A writer that appends two blocks, of two inputs that wait for themselves. */
-function twoAppends({ memory, noted }: Shared): () => void {
+function openWriter(control: SharedArrayBuffer, clock: () => number = () => 0) {
   const files = new FakeFiles();
   files.makeDirectory("/log");
   const order: QueueOrder = {
-    ...{ kind: "disk", memory: createRingMemory(100_000), control: memory[0] as SharedArrayBuffer },
+    ...{ kind: "disk", memory: createRingMemory(100_000), control },
     ...{ directory: "/log", segment: 1 << 20, largest: 1 << 16, credit: 1 << 16 },
     ...{ ordinal: 1, firstNumber: 1, previousEnd: 1, directoryId: DIRECTORY_ID },
   };
   if (order.kind !== "disk") throw new Error("not on disk");
   const nothing = () => {};
-  const writer = new DiskWriter({ order, files, wake: nothing, tell: nothing, clock: () => 0, collect: nothing });
+  return { files, writer: new DiskWriter({ order, files, wake: nothing, tell: nothing, clock, collect: nothing }) };
+}
+
+/** A writer that appends two blocks, of two inputs that wait for themselves. */
+function twoAppends({ memory, noted }: Shared): () => void {
+  const { writer } = openWriter(memory[0] as SharedArrayBuffer);
   const large = Buffer.concat([1, 2, 3].map((number) => frameFor(number, 500)));
   const small = frameFor(4, 10);
   return () => {
@@ -153,6 +157,33 @@ export const protocols: Record<string, Protocol> = {
     check: (shared) => {
       readAll(new RingReader(shared.memory[0] as SharedArrayBuffer, note(shared, WOKEN)));
       bothServed(shared);
+    },
+  },
+  "what is written late counts as safe only anew": {
+    memory: () => [startedControl(1 << 20, 1 << 20)],
+    far: ({ memory, noted }) => {
+      let now = 0;
+      const { files, writer } = openWriter(memory[0] as SharedArrayBuffer, () => now);
+      files.failNext("write", "ENOSPC");
+      const frame = frameFor(1, 100);
+      writer.append(1, 1, frame, 0, frame.length, 1);
+      // All of it has been synced, as far as the other thread knows.
+      new LogControl(memory[0] as SharedArrayBuffer).synced = 1;
+      now += 1000;
+      writer.tend();
+      return () => {
+        noted[FIRST] = writer.synced;
+      };
+    },
+    near: ({ memory }) => {
+      const control = new LogControl(memory[0] as SharedArrayBuffer);
+      return () => {
+        control.synced = 0;
+        control.lateSeen = 2;
+      };
+    },
+    check: ({ noted }) => {
+      if (noted[FIRST] !== 0) throw new Error("it counts as safe as if it had been in the file at the last fdatasync");
     },
   },
   "the reader of the ring sleeps": {

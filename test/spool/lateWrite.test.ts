@@ -142,14 +142,14 @@ test("it counts as safe from a power cut when that file was synced, and not befo
   const disk = refuse(bench);
   for (let i = 0; i < 10; i++) bench.append(10, 50);
   await bench.queue.syncNow();
-  expect(bench.writer.refusedSync(50)).toBe(true);
+  expect(bench.refused(50)).toBe(true);
   const tell = bench.holdWords();
   disk.again();
-  expect([bench.writer.refusedSync(50), bench.writer.synced]).toEqual([false, 5]);
+  expect([bench.refused(50), bench.writer.synced]).toEqual([false, 5]);
   tell();
   expect(bench.writer.synced).toBe(5);
   await bench.queue.syncNow();
-  expect([bench.writer.refusedSync(50), bench.writer.synced]).toEqual([false, 105]);
+  expect([bench.refused(50), bench.writer.synced]).toEqual([false, 105]);
 });
 
 test("a sync that was on its way does not cover what was written late meanwhile", async () => {
@@ -205,7 +205,7 @@ test("more than fits into memory: the newest are written down, the others are kn
   expect(bench.queue.inMemoryAlone).toBe(aloneTo - 10);
   expect(aloneTo).toBeGreaterThan(10);
   expect(aloneTo).toBeLessThan(300);
-  expect([bench.writer.refusedSync(aloneTo), bench.writer.refusedSync(aloneTo + 1)]).toEqual([true, false]);
+  expect([bench.refused(aloneTo), bench.refused(aloneTo + 1)]).toEqual([true, false]);
   bench.append(10, 50);
   bench.takeAll();
   const next = restart(bench);

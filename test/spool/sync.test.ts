@@ -142,22 +142,31 @@ test("after one that failed, the segment gets nothing more, its messages are nev
   bench.files.failNext("sync", "EIO", ".segment");
   await rest(bench);
   expect([bench.calls.syncFailures, bench.queue.sync.failures]).toEqual([1, 1]);
-  expect([5, 6, 10].map((number) => bench.writer.refusedSync(number))).toEqual([false, true, true]);
+  expect([5, 6, 10].map((number) => bench.refused(number))).toEqual([false, true, true]);
   // Nobody had asked the writer yet: what it still appends to the old segment is refused as well.
   const { segment } = bench.queue.head;
   bench.append(5);
   expect(bench.queue.head.segment).toBe(segment + 1);
   await rest(bench);
   expect(bench.writer.synced).toBe(15);
-  expect([5, 6, 10, 11, 15].map((number) => bench.writer.refusedSync(number))).toEqual([
-    false,
-    true,
-    true,
-    false,
-    false,
-  ]);
+  expect([5, 6, 10, 11, 15].map((number) => bench.refused(number))).toEqual([false, true, true, false, false]);
   expect(bench.calls.syncFailures).toBe(1);
   expect(bench.takeAll()).toHaveLength(15);
+});
+
+test("a second failure does not make safe what an earlier one covered", async () => {
+  const bench = new DiskBench();
+  for (let round = 0; round < 2; round++) {
+    bench.append(5);
+    bench.files.failNext("sync", "EIO", ".segment");
+    await rest(bench);
+    bench.append(5);
+    await rest(bench);
+  }
+  // Numbers 6 to 10 are safe, and count as failed together with what is around them.
+  expect([1, 5, 11, 15, 16, 20].map((number) => bench.refused(number))).toEqual([true, true, true, true, false, false]);
+  const { writer } = bench;
+  expect([writer.refusedSync(1, 20), writer.refusedSync(16, 20), writer.refusedSync(14, 14)]).toEqual([15, 0, 14]);
 });
 
 test("what is in memory alone is refused, and what a process left when it died is synced too", async () => {
@@ -166,11 +175,11 @@ test("what is in memory alone is refused, and what a process left when it died i
   bench.files.failNext("write", "ENOSPC");
   bench.append(5);
   await rest(bench);
-  expect([5, 6, 10, 11].map((number) => bench.writer.refusedSync(number))).toEqual([false, true, true, false]);
+  expect([5, 6, 10, 11].map((number) => bench.refused(number))).toEqual([false, true, true, false]);
   bench.now += 1000;
   bench.append(5);
   await rest(bench);
-  expect([5, 6, 10, 11].some((number) => bench.writer.refusedSync(number))).toBe(false);
+  expect([5, 6, 10, 11].some((number) => bench.refused(number))).toBe(false);
 
   const left = new DiskBench();
   left.append(5);
