@@ -49,10 +49,19 @@ export class HeldBlock {
     this.#mark = mark;
   }
 
+  /** The connection that they came by; 0 is the datagram socket. */
+  get source(): number {
+    return this.#mark?.source ?? 0;
+  }
+
+  /** The 16 bytes of its session. */
+  get session(): Buffer | undefined {
+    return this.#mark?.session;
+  }
+
   /** Writes the header, with the checksum that a segment of that seed wants. */
   seal(seed: number): void {
-    const { source = 0, session } = this.#mark ?? {};
-    const { receivedAt } = this;
+    const { receivedAt, source, session } = this;
     const { count, first } = this.numbers;
     // The position in the session is the main log's to say.
     const fields = { kind: BlockKind.Numbered, count, source, firstNumber: first, receivedAt, session, position: 0 };

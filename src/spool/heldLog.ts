@@ -8,6 +8,7 @@
 import { readInt32 } from "../wire/frame.ts";
 import { type Block, emptyBlock } from "./block.ts";
 import type { HeldLogState, LogPosition } from "./checkpoint.ts";
+import { HeldAccounts } from "./heldAccounts.ts";
 import type { HeldCommon } from "./heldCommon.ts";
 import type { FrameMark, FrameSource, FrameVisit } from "./heldFrame.ts";
 import { HeldSegments, type RestoredFiles } from "./heldSegments.ts";
@@ -69,6 +70,7 @@ export class HeldLog {
   readonly #open = new NumberSet();
   /** What is handed out now is from there: the receipts do not know of it yet. */
   #news = false;
+  readonly #accounts = new HeldAccounts();
   /** One message, for the spans. */
   readonly #one: Block = { ...emptyBlock(Buffer.alloc(0)), count: 1, live: 1 };
 
@@ -139,6 +141,7 @@ export class HeldLog {
 
   untake(number: number): void {
     this.#headAt = 0;
+    if (number > this.#foundLast) this.#accounts.add(this.#spans.accountOf(number), 1);
     this.#spans.untake(number);
     this.#read().untake(number);
     this.#unread++;
@@ -146,7 +149,7 @@ export class HeldLog {
 
   /** Writes frames off the front of `frames` until it refuses; `moved` is told of each block of them. */
   take(frames: FrameSource, moved: (numbers: MessageNumbers) => void): void {
-    const { block } = this.#common;
+    const { block, parts } = this.#common;
     while (frames.count > 0 && !this.refuses) {
       block.form(frames);
       const { numbers } = block;
@@ -161,6 +164,7 @@ export class HeldLog {
       }
       frames.drop(numbers.count);
       this.#unread += numbers.count;
+      this.#accounts.add(parts.hooks?.accountOf(block.source, block.session) ?? 0, numbers.count);
       moved(numbers);
     }
   }
@@ -175,8 +179,10 @@ export class HeldLog {
           this.#lost(this.#unread);
           break;
         }
+        this.#accounts.goesOnAt(block.firstNumber);
         if (!this.#handOut(block, reader, more, visit)) break;
       }
+      if (this.#unread === 0) this.#accounts.empty(this.last, this.#common.parts.hooks);
     } catch (error) {
       if (!(error instanceof ReadFailure)) throw error;
       this.#failed(error);
@@ -305,6 +311,7 @@ export class HeldLog {
         // Before the visit, which may settle it at once.
         this.#note(number, segment, account);
         this.#unread--;
+        if (!restored) this.#accounts.add(account, -1);
         going = visit(number, bytes, start, at, mark);
         if (!going) this.untake(number);
       } else {
@@ -340,8 +347,14 @@ export class HeldLog {
       skip,
       gaps: true,
       head: () => this.#segments.head,
-      onDamage: (damage) => parts.onDamage?.(damage),
-      onLost: ({ from, to }) => this.#lost(to - from),
+      onDamage: (damage) => {
+        this.#accounts.lostAt(this.#position.number, 0);
+        parts.onDamage?.(damage);
+      },
+      onLost: ({ from, to }) => {
+        this.#accounts.lostAt(from, to);
+        this.#lost(to - from);
+      },
     });
   }
 

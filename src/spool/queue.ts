@@ -72,6 +72,8 @@ export interface QueueHooks {
   onTaken(account: number, firstNumber: number, count: number, endsAt: number): void;
   /** `count` messages that begin at `number`, of consecutive numbers and one account (never 0), were settled. */
   onSettled(account: number, number: number, count: number, how: SettledHow): void;
+  /** `count` messages of that account (never 0), which were taken and have numbers in [from, to), are in no log any more. */
+  onLost(account: number, from: number, to: number, count: number): void;
 }
 
 /** The delivery's side. */

@@ -99,6 +99,24 @@ export class ReceiptAccount {
     else this.delivered += own;
   }
 
+  /**
+   * So many messages with numbers in [from, to) are lost, nobody knows which. They are taken off the latest questions that may
+   * have them: so none is answered too early, and where another had them, `#add` takes off that one in the end.
+   */
+  lost(from: number, to: number, count: number): void {
+    const buckets = [...this.#pending, this.#tail];
+    let left = count;
+    for (let index = buckets.length - 1; index >= 0; index--) {
+      const bucket = buckets[index] as Bucket;
+      if (bucket.unsettled <= 0 || bucket.upTo < from || (buckets[index - 1]?.upTo ?? 0) + 1 >= to) continue;
+      bucket.discarded = true;
+      const here = Math.min(left, bucket.unsettled);
+      bucket.unsettled -= here;
+      left -= here;
+    }
+    this.discarded += count - left;
+  }
+
   /** Answers what can be: `next` is the number that the reader takes next. True when something was. */
   answer(next: () => number): boolean {
     let head = this.#pending[0];
@@ -118,6 +136,16 @@ export class ReceiptAccount {
     return this.answered !== before;
   }
 
+  /** What was lost was not in this bucket, but in one before it. */
+  #carry(bucket: Bucket, index: number): void {
+    for (let before = index - 1; before >= 0 && bucket.unsettled < 0; before--) {
+      const other = this.#pending[before] as Bucket;
+      const here = Math.min(other.unsettled, -bucket.unsettled);
+      other.unsettled -= here;
+      bucket.unsettled += here;
+    }
+  }
+
   #add(number: number, count: number, sign: 1 | -1, discarded: boolean): void {
     let at = number;
     let left = count;
@@ -126,6 +154,7 @@ export class ReceiptAccount {
       if (bucket.upTo < at) continue;
       const here = Math.min(left, bucket.upTo - at + 1);
       bucket.unsettled += here * sign;
+      if (bucket.unsettled < 0) this.#carry(bucket, index);
       if (discarded) bucket.discarded = true;
       at += here;
       left -= here;

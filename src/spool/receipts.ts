@@ -121,6 +121,13 @@ export class Receipts implements QueueHooks {
     this.#answer(account);
   }
 
+  onLost(key: number, from: number, to: number, count: number): void {
+    const account = this.#accounts.get(key);
+    if (account === undefined) return;
+    account.lost(from, to, count);
+    this.#answer(account);
+  }
+
   /**
    * Messages of these sessions (hex) were found in a log from before the start that is not read yet: their connections
    * wait for them too. Call what is returned when all that was found there was taken.

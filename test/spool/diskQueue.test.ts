@@ -61,6 +61,7 @@ test("sources, times, sessions and accounts are the same from memory and from th
     accountOf: (source, session) => (session === undefined ? source : 1000 + (session[0] as number)),
     onTaken: (...args) => void taken.push(args),
     onSettled: (...args) => void settled.push(args),
+    onLost: () => {},
   });
   for (let i = 0; i < 10; i++) {
     bench.append(5, 100, undefined, 3);
@@ -275,6 +276,7 @@ test("messages of before the stop belong to no connection of now", () => {
     },
     onTaken: () => {},
     onSettled: () => {},
+    onLost: () => {},
   });
   bench.append(1, 0, undefined, 7);
   bench.takeAll();
