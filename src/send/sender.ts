@@ -134,7 +134,8 @@ export class Sender {
         if (stop.count > 1) return { kind: "stopped" };
         if (conversation.refusal !== undefined) return { kind: "refused", why: conversation.refusal };
         const ending = this.#source.done && this.#framed;
-        if (ending && this.#isLate()) return { kind: "late" };
+        // What was read before a signal may have to wait for room as well.
+        if ((ending || stop.count > 0) && this.#isLate()) return { kind: stop.count > 0 ? "stopped" : "late" };
         if (ending) conversation.finish(stop.count > 0);
         if (this.#socket === undefined) {
           if (ending && conversation.settled) break;

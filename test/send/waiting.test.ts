@@ -146,6 +146,17 @@ describe("being told to stop", () => {
     expect(values()).toEqual(["a", "b"]);
   });
 
+  test("--timeout ends it when a daemon takes no more, and there is no room for what was read", async () => {
+    await start(socket, true);
+    writeFileSync(join(directory, "input"), `${"x".repeat(1000)}\n`.repeat(20_000));
+    const send = startSend({ socket, files: [join(directory, "input")], timeout: "300ms" });
+    await server?.seen("accepted");
+    await reachesRest(send.pid);
+    send.signal("SIGTERM");
+    const { code, stderr } = await send.finished;
+    expect({ code, counted: /lines read but not sent/.test(stderr) }).toEqual({ code: 143, counted: true });
+  });
+
   test("a second signal ends it at once, whatever the daemon does", async () => {
     await start(socket, true);
     const send = startSend({ socket });
