@@ -83,6 +83,8 @@ export class Journal {
   #older: JournalFile[] = [];
   #unwritten: JournalRecord[] = [];
   #unwrittenBytes = 0;
+  /** Some of that was forgotten. */
+  #incomplete = false;
   #failing: string | undefined;
   #failures = 0;
   #cancelLazy: (() => void) | undefined;
@@ -106,6 +108,11 @@ export class Journal {
   /** Why it cannot be written now; undefined when all is well. */
   get failing(): string | undefined {
     return this.#failing;
+  }
+
+  /** It misses what only a checkpoint can make up for. */
+  get lacks(): boolean {
+    return this.#failing !== undefined || this.#incomplete;
   }
 
   /** How often it has come to that since the start. */
@@ -182,6 +189,7 @@ export class Journal {
   rotate(): number {
     this.flush();
     this.#begin();
+    if (this.#failing === undefined) this.#incomplete = false;
     return this.#ordinal;
   }
 
@@ -312,6 +320,7 @@ export class Journal {
       this.#unwrittenBytes += 200 + (record.kind === "ended" ? 0 : record.entry.numbers.deltasLength);
     }
     if (this.#unwrittenBytes <= MAX_UNWRITTEN) return;
+    this.#incomplete = true;
     this.#unwritten = [];
     this.#unwrittenBytes = 0;
   }

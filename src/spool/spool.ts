@@ -185,8 +185,7 @@ export class Spool {
       next: () => queue.head.number,
       progress: () => queue.written + queue.settled - held.unsettled + held.noteReasons(),
       hasGarbage: () => queue.segmentsToDelete().length > 0 || held.garbage().length > 0,
-      journalNeedsIt: () =>
-        journal.failing !== undefined || (journal.crowded && (this.#degraded !== undefined || queue.full)),
+      journalNeedsIt: () => journal.lacks || (journal.crowded && (this.#degraded !== undefined || queue.full)),
       garbage: () => {
         const segments = queue.segmentsToDelete();
         const ofHeld = held.garbage();
@@ -241,6 +240,7 @@ export class Spool {
         segments: queue.segments,
         synced_age: Math.round(queue.sync.age),
         sync_failures: queue.sync.failures,
+        unreadable: queue.unreadable ?? held.unreadable ?? null,
         unspooled: queue.inMemoryAlone,
       },
       unread: queue.topicsUnread(),
