@@ -27,6 +27,7 @@ export function memoryOnly(full: boolean, waiting: number): SpoolReport {
       segments: 0,
       synced_age: null,
       sync_failures: 0,
+      unreadable: null,
       unspooled: waiting,
     },
     unread: new Map(),

@@ -269,6 +269,12 @@ const FAMILIES: Family[] = [
     [],
     onDisk((b) => b.sync_failures),
   ),
+  gauge(
+    "bruce_buffer_unreadable",
+    "1 while a file of the buffer cannot be read, so that what is in it waits.",
+    [],
+    onDisk((b) => (b.unreadable === null ? 0 : 1)),
+  ),
 
   gauge(
     "bruce_queue_bytes",

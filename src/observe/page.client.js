@@ -158,6 +158,7 @@
     if (buffer.held_bytes > 0) parts.push(`${size(buffer.held_bytes)} of it held`);
     if (buffer.unspooled > 0) parts.push(`${count(buffer.unspooled)} messages in memory alone`);
     if (buffer.quarantined_bytes > 0) parts.push(`${size(buffer.quarantined_bytes)} damaged and set aside`);
+    if (buffer.unreadable) parts.push(`some of it waits, since it cannot be read: ${buffer.unreadable}`);
     if (buffer.synced_age > 0) parts.push(`a power cut would take the last ${duration(buffer.synced_age)}`);
     return parts.join(" · ");
   }

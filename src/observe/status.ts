@@ -90,6 +90,8 @@ export interface BufferStatus {
   synced_age: number | null;
   /** Times that the disk refused to force data to it, since the start. */
   sync_failures: number;
+  /** Why a file cannot be read now (its path and the error): what is in it waits, and is tried again; null: all can be read. */
+  unreadable: string | null;
   /** Messages that wait in memory alone, and are lost if the process ends before Kafka has them; with memory only: all. */
   unspooled: number;
 }

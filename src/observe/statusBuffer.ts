@@ -5,7 +5,7 @@ import { formatCount, formatSize, formatTime } from "./statusUnits.ts";
 /** Where messages wait, how much of it is used, and what that is worth. */
 export function bufferText(buffer: BufferStatus): string {
   const { mode, full, path, used, limit, held_bytes: held, quarantined_bytes: damaged, synced_age: age } = buffer;
-  const { unspooled } = buffer;
+  const { unspooled, unreadable } = buffer;
   if (mode === "memory") return `memory only${full ? ", full" : ""}: what is held is lost with the process`;
   const parts = [`${formatSize(used)} of ${formatSize(limit)} in ${path}`];
   if (full) parts.push("full");
@@ -13,6 +13,7 @@ export function bufferText(buffer: BufferStatus): string {
   if (unspooled > 0) parts.push(`${formatCount(unspooled)} messages in memory alone`);
   if (damaged > 0) parts.push(`${formatSize(damaged)} damaged and set aside`);
   if (age !== null && age > 0) parts.push(`a power cut would take the last ${formatTime(age)}`);
+  if (unreadable !== null) parts.push(`some of it waits, since it cannot be read: ${unreadable}`);
   const text = parts.join(", ");
   if (mode === "disk") return text;
   return `degraded, new messages are in memory only: ${buffer.reason ?? "the disk takes none"} (${text})`;

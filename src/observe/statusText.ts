@@ -72,7 +72,7 @@ function ledger(status: DaemonStatus, rates: Rates | undefined, c: Colours): str
 function bufferLine(buffer: BufferStatus, c: Colours): string {
   const text = `  ${"buffer".padEnd(10)} ${printable(bufferText(buffer))}`;
   if (buffer.mode === "degraded") return c.red(text);
-  return buffer.full ? c.yellow(text) : text;
+  return buffer.full || buffer.unreadable !== null ? c.yellow(text) : text;
 }
 
 function reasons(byReason: Record<string, number>): string {

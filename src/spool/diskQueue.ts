@@ -100,6 +100,7 @@ export class DiskQueue implements QueueReader, QueueLink {
   #fromRing = false;
   /** The writer waits, and what it waits for may be the segment that it writes to. */
   #full = false;
+  #unreadable: string | undefined;
   #degradedTimer: ReturnType<typeof setInterval> | undefined;
   #stopped = false;
   #onRoom: () => void = () => {};
@@ -177,10 +178,12 @@ export class DiskQueue implements QueueReader, QueueLink {
       block = this.#next();
     } catch (error) {
       if (!(error instanceof ReadFailure)) throw error;
+      this.#unreadable = error.message;
       this.#parts.onReadFailure(error);
       this.#rest.retryIn(RETRY);
       return undefined;
     }
+    this.#unreadable = undefined;
     if (block === undefined) {
       this.#rest.rest();
       return undefined;
@@ -378,6 +381,11 @@ export class DiskQueue implements QueueReader, QueueLink {
   /** The writer waits: for bytes on disk, or for numbers; while the disk refuses, for memory. */
   get full(): boolean {
     return this.#control.wanted || (this.#degradedTimer !== undefined && this.#ring.waitedFor);
+  }
+
+  /** Why the log cannot be read now; undefined: it can. */
+  get unreadable(): string | undefined {
+    return this.#unreadable;
   }
 
   /** Messages by topic in the segments that have an index and are not read yet; "" for topics that were too many. */

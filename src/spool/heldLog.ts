@@ -57,6 +57,8 @@ export class HeldLog {
   readonly #spans: Spans;
   #reader: LogReader | undefined;
   #unread = 0;
+  /** Why it could not be read when that was tried last. */
+  unreadable: string | undefined;
   #failedAt = Number.NEGATIVE_INFINITY;
   /** When the message came, about, before which the log was left last; 0: not known. Milliseconds since the epoch. */
   #headAt = 0;
@@ -172,6 +174,7 @@ export class HeldLog {
   drain(more: () => boolean, visit: FrameVisit): void {
     if (this.#unread === 0) return;
     const reader = this.#read();
+    this.unreadable = undefined;
     try {
       while (this.#unread > 0 && more()) {
         const block = reader.next();
@@ -185,6 +188,7 @@ export class HeldLog {
       if (this.#unread === 0) this.#accounts.empty(this.last, this.#common.parts.hooks);
     } catch (error) {
       if (!(error instanceof ReadFailure)) throw error;
+      this.unreadable = error.message;
       this.#failed(error);
     } finally {
       reader.close();

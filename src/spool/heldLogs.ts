@@ -73,6 +73,12 @@ export class HeldLogs {
     return others;
   }
 
+  /** Why one of them cannot be read now; undefined: all can. */
+  get unreadable(): string | undefined {
+    for (const { unreadable } of this.all()) if (unreadable !== undefined) return unreadable;
+    return undefined;
+  }
+
   /** Bytes of files. */
   get bytes(): number {
     return this.#common.used;

@@ -65,6 +65,7 @@ test("a scrape says what the status says", async () => {
     bruce_buffer_segments: 17,
     bruce_buffer_unsynced_seconds: 0.4,
     bruce_buffer_sync_failures_total: 0,
+    bruce_buffer_unreadable: 0,
     bruce_queue_bytes: 4096,
     bruce_queue_messages: 20,
     bruce_queue_capacity_bytes: 67_108_864,

@@ -74,6 +74,7 @@ export function sampleStatus(more: Partial<DaemonStatus> = {}): DaemonStatus {
       segments: 17,
       synced_age: 400,
       sync_failures: 0,
+      unreadable: null,
       unspooled: 3,
     },
     memory: { rss: 90_000_000, batches: 262_144 },

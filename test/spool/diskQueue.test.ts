@@ -217,17 +217,19 @@ test("a reader that sleeps is woken by a block that is in the file only", async 
   expect(bench.takeAll()).toEqual(range(1, 21));
 });
 
-test("a read that fails is tried again later, and nothing is lost", async () => {
+test.each(["EMFILE", "EACCES"])("a read that fails (%s) is tried again later, and nothing is lost", async (code) => {
   const bench = new DiskBench({ credit: 100 });
   for (let i = 0; i < 10; i++) bench.append(10);
   expect(bench.take()).toEqual(range(1, 11)); // the first one finds an empty ring
   const readable = Promise.withResolvers<void>();
   bench.queue.onReadable(() => readable.resolve());
-  bench.files.failNext("open", "EMFILE");
+  bench.files.failNext("open", code);
   expect(bench.take()).toBeUndefined();
   expect(bench.calls.readFailures).toBe(1);
+  expect(bench.queue.unreadable).toContain(code);
   await readable.promise;
   expect(bench.takeAll()).toEqual(range(11, 101));
+  expect(bench.queue.unreadable).toBeUndefined();
 });
 
 test("what a stop left is read again, and counts as it did", () => {

@@ -185,6 +185,26 @@ test("a file that could not be opened for its sync is synced by the next one", a
   expect(found(files)).toEqual(upTo(10));
 });
 
+test.each(["EACCES", "EMFILE", "EIO"])(
+  "a file that cannot be opened (%s) is told of until it can, and nothing is lost",
+  (code) => {
+    const files = new FakeFiles();
+    files.makeDirectory("/held");
+    let lost = 0;
+    const logs = open(files, (count) => {
+      lost += count;
+    });
+    write(logs, 1, 10);
+    for (let attempt = 0; attempt < 2; attempt++) {
+      files.failNext("open", code, "/t/");
+      expect(readAll(logs)).toEqual([]);
+      expect(logs.unreadable).toContain(code);
+    }
+    expect(readAll(logs)).toEqual(upTo(10));
+    expect([logs.unreadable, lost]).toEqual([undefined, 0]);
+  },
+);
+
 test.each([1, 2, 3])(
   "what a process left behind that died is made safe by the next one's sync (seed %d)",
   async (seed) => {
