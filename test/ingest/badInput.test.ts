@@ -47,7 +47,9 @@ test("bad datagrams are discarded by reason, with samples, and the good ones bet
   ];
   for (const bytes of sent) expect(datagrams.send(bytes)).toBe(0);
   datagrams.close();
-  await harness.until(() => harness.counters.datagram?.messages === sent.length && harness.balanced);
+  // Counted as they are appended, which is before they are read.
+  const counted = () => harness.counters.datagram?.messages === sent.length && harness.balanced;
+  await harness.until(() => counted() && harness.values.length === 2);
   expect(harness.values).toEqual(["good 1", "good 2"]);
   expect(sums(harness.discards)).toEqual(
     [
