@@ -185,6 +185,8 @@ export class DiskQueue implements QueueReader, QueueLink {
     }
     this.#unreadable = undefined;
     if (block === undefined) {
+      // The last ones may have been lost.
+      if (this.#full) this.#relieve();
       this.#rest.rest();
       return undefined;
     }
@@ -495,6 +497,8 @@ export class DiskQueue implements QueueReader, QueueLink {
     const path = segments.pathOf(ordinal);
     segments.add({ ordinal, path, firstNumber, previousEnd });
     this.#kept.opened(ordinal, path, firstNumber);
+    // What it has may be settled by now.
+    if (this.#full) this.#relieve();
   }
 
   #closed(message: Extract<WriterMessage, { type: "closed" }>): void {

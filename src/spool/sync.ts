@@ -202,7 +202,8 @@ export class LogSync {
     this.#close();
     const from = this.#failed === undefined ? control.synced + 1 : Math.min(this.#failed.from, control.synced + 1);
     this.#failed = { ordinal, from };
-    control.rotate = ordinal;
+    // An older one is left already, and there may be a wish to have the one of now left.
+    if (ordinal >= control.head().segment) control.rotate = ordinal;
   }
 
   /** What was appended to a file that failed before the writer left it cannot be made safe either. */
