@@ -90,8 +90,8 @@ export async function sendCommand(options: SendCommandOptions, surroundings: Sen
     if (end.kind === "unreadable") reporter.say(end.problem);
     if (end.kind === "refused") reporter.say(`${inability(end.why, where, wait)}; nothing was sent`);
     if (end.kind === "late") {
-      const why = wait === "delivered" ? '; "bruce status" tells what they wait for' : "";
-      reporter.say(`no receipt within ${limit} that all lines are ${wait === "none" ? "taken" : wait}${why}`);
+      const what = wait === "none" ? "taken" : wait;
+      reporter.say(`no receipt within ${limit} that all lines are ${what}; "bruce status" tells what they wait for`);
     }
     reporter.summary(sender.tally, wait, end.kind !== "done");
     return exitCode(end, sender.tally, stop);

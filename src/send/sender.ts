@@ -105,7 +105,12 @@ export class Sender {
       events.tooLong(this.#source.name, line);
     };
     const name = (): Buffer => randomBytes(SESSION_BYTES);
-    this.#conversation = new Conversation({ outbox: this.#outbox, level: levelOf(wait), strict, name, events });
+    // What is left when it gives up is in the last word.
+    const lost = (count: number): void => {
+      if (!this.#hurries()) events.lost(count);
+    };
+    const told = { lost, unable: (why: Inability) => events.unable(why) };
+    this.#conversation = new Conversation({ outbox: this.#outbox, level: levelOf(wait), strict, name, events: told });
   }
 
   get tally(): Tally {
