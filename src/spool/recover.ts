@@ -123,7 +123,15 @@ export function recover(files: Files, path: string, { machineId, repair, log: li
   });
   for (const { index } of found.segments)
     for (const [session, end] of index?.sessions ?? []) noteSession(session, end.position, end.receivedAt);
-  const held = findHeldLogs({ ...search, directory: paths.held, states: checkpoint?.held ?? [] });
+  const held = findHeldLogs({
+    ...search,
+    directory: paths.held,
+    states: checkpoint?.held ?? [],
+    onDamage: (path, from, to) =>
+      lines?.warn("held messages are damaged: they count as lost at the latest when the others are delivered", {
+        ...{ path, from, to },
+      }),
+  });
 
   const facts: Fact[] = [];
   const replay = replayJournal(files, paths.journal, checkpoint?.journal ?? 0, (entry, how) =>

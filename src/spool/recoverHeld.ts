@@ -15,6 +15,7 @@ export interface HeldSearch {
   repair: boolean;
   onProblem: (problem: RecoveryProblem) => void;
   /** See SegmentSearch. */
+  onDamage?: (path: string, from: number, to: number) => void;
   onRefused?: (why: string) => void;
   /** What the checkpoint says. */
   states: readonly HeldLogState[];

@@ -34,6 +34,8 @@ export interface SegmentSearch {
   /** Whether to cut, mend and set aside. Without, nothing in the directory is changed. */
   repair: boolean;
   onProblem: (problem: RecoveryProblem) => void;
+  /** Bytes [from, to) that are no block and have a good one behind them: set aside when they are read, which may be much later. */
+  onDamage?: (path: string, from: number, to: number) => void;
   /** A file cannot be opened now, and may be later: see `passes`. */
   onRefused?: (why: string) => void;
   /** A block was read, with its session ("" for none): only where there is no index. */
@@ -208,7 +210,7 @@ function scan(search: SegmentSearch, segment: Unsealed, found: FoundSegments): S
     header,
     from,
     visit: (block, bytes, at) => note(block, endOfNumbers(block, bytes, at), block.session(bytes, at)),
-    damaged: () => {}, // told of when it is read
+    damaged: (from, to) => search.onDamage?.(path, from, to),
   });
   if (result.torn) found.claimedEnd = Math.max(found.claimedEnd, claimedEnd(files, path, header, result.end, end));
   let left = size;

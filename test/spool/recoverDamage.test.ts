@@ -1,7 +1,7 @@
 // In a spool of 16 KiB, whatever byte is flipped: it starts, loses no more than the block that has it, and the books balance.
 import { expect, test } from "bun:test";
 import { BlockHeader, SEGMENT_HEADER } from "../../src/spool/format.ts";
-import { EVENTFUL, eventfulWorld, expectBalance, filesOf, readAll, some, worldOf } from "./recoverFixture.ts";
+import { EVENTFUL, eventfulWorld, expectBalance, filesOf, readAll, some, World, worldOf } from "./recoverFixture.ts";
 
 /** For a busy machine. Milliseconds. */
 const LONG = 600_000;
@@ -131,3 +131,19 @@ test(
   },
   LONG,
 );
+
+test("a start tells of damage in what is held, though nothing of it is delivered yet", () => {
+  const world = new World();
+  const log = world.held("t");
+  log.segment();
+  for (const first of [1, 3]) log.block([first, first + 1], true);
+  log.close();
+  const path = "/data/held/t/0000000001.segment";
+  const bytes = Buffer.from(world.files.content(path));
+  bytes.writeUInt8(bytes.readUInt8(200) ^ 1, 200);
+  world.files.put(path, bytes);
+  const told: unknown[] = [];
+  const { held } = world.recover({ log: { warn: (_line, fields) => void told.push(fields) } });
+  expect(held.map(({ unread }) => unread)).toEqual([2]);
+  expect(told).toContainEqual(expect.objectContaining({ path, from: 64 }));
+});
