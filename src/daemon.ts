@@ -90,8 +90,11 @@ export async function startDaemon({ settings, security, log, version, config }: 
         syncAlways: settings.buffer.sync === "always",
       },
       onFull: (bytes) => {
-        const dropped = pipeline.dropOldest(Math.max(bytes, spool?.roomAtOnce ?? 0));
-        if (dropped > 0) void spool?.giveBack();
+        const atOnce = Math.max(bytes, spool?.roomAtOnce ?? 0);
+        if (pipeline.dropOldest(atOnce) === 0 || spool === undefined) return;
+        // A file goes as a whole, and stays as long as it has a message that is on its way.
+        while (!spool.hasGarbage && pipeline.dropOldest(atOnce) > 0);
+        void spool.giveBack();
       },
       onReport: (report) => bookReport(report, pipeline, discardLog),
       onFailure: ({ message }) => {

@@ -272,9 +272,14 @@ export class Spool {
     return this.#settings.segment;
   }
 
+  /** Files of the log can be deleted. */
+  get hasGarbage(): boolean {
+    return this.queue.segmentsToDelete().length > 0;
+  }
+
   /** Messages were given up to make room: deletes what files it can. */
   async giveBack(): Promise<void> {
-    if (this.queue.segmentsToDelete().length > 0) await this.#checkpointer?.write();
+    if (this.hasGarbage) await this.#checkpointer?.write();
   }
 
   /** To be called when nothing is appended, read or delivered any more. */

@@ -126,6 +126,22 @@ describe("`disk` is reached while Kafka is away", () => {
   });
 });
 
+test("drop_oldest: the senders do not wait for a file that a batch on its way keeps", async () => {
+  bed.broker.faults.always("Produce", { kind: "silent" });
+  // Files larger than what is dropped of them at once.
+  const small = ["buffer.disk=2m", "buffer.segment=256k", "batch.bytes=16k", "batch.request_bytes=16k"];
+  const plain = ["batch.max_record=15k", "compression.codec=none"];
+  const bruce = await bed.serve([...small, ...plain, 'input.stream.when_full="drop_oldest"']);
+  await (await stream(bruce, 0, 100)).done;
+  await bed.broker.until(() => bed.broker.requests.Produce > 0);
+  await (await stream(bruce, 100, 10_000)).done;
+  const status = await bruce.until(({ ledger }) => ledger.received === 10_000);
+  expectBalanced(status);
+  const { held, delivered, discarded, discards_by_reason } = status.ledger;
+  expect([delivered, discards_by_reason]).toEqual([0, { dropped_oldest: discarded }]);
+  expect(held).toBeGreaterThan(500);
+});
+
 const room = mkdtempSync(join(tmpdir(), "bruce-volume-"));
 const trial = mountSmallVolume(room, 1);
 const canMount = !("problem" in trial);
