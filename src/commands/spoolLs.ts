@@ -111,13 +111,18 @@ function terminalText(listing: Listing, { env }: SpoolSurroundings): string {
     formatCount(count),
   ]);
   parts.push(...tableOf(["UNREAD TOPIC", "MESSAGES"], 1, topics));
-  const heldRows = held.map(({ topic, partition, reason, waiting: count, bytes: size }) => [
-    printable(partition === null ? topic : `${topic}, partition ${partition}`),
-    c.yellow(reason === "" ? "not known" : printable(reason)),
-    formatCount(count),
-    formatSize(size),
-  ]);
-  parts.push(...tableOf(["HELD", "WHY", "WAITING", "SIZE"], 2, heldRows));
+  const heldRows = held.map(({ topic, partition, reason, waiting: count, bytes: size }): Row => {
+    const why = reason === "" ? "why is not known yet" : printable(reason);
+    return {
+      cells: [
+        printable(partition === null ? topic : `${topic}, partition ${partition}`),
+        formatCount(count),
+        formatSize(size),
+      ],
+      below: c.yellow(`  ↳ ${why}`),
+    };
+  });
+  parts.push(...tableOf(["HELD", "WAITING", "SIZE"], 1, heldRows));
   const logRows = log.map((each) => [
     each.file,
     each.sealed ? "complete" : "open",
@@ -144,15 +149,27 @@ function checkpointText({ checkpoint, running }: Listing): string {
   return checkpoint.clean ? `${when}; the daemon was stopped cleanly` : `${when}; the daemon was not stopped cleanly`;
 }
 
+interface Row {
+  cells: string[];
+  /** In a line of its own: it is too long for a column. */
+  below: string;
+}
+
 /** Nothing without rows. */
-function tableOf(head: string[], firstNumber: number, rows: string[][]): string[] {
+function tableOf(head: string[], firstNumber: number, rows: (Row | string[])[]): string[] {
   if (rows.length === 0) return [];
   const table = newTable(head, firstNumber);
   // The newest files, but the topics with the most messages.
   const shown = head[0] === "LOG" ? rows.slice(-ROWS) : rows.slice(0, ROWS);
-  table.push(...shown);
+  table.push(...shown.map((row) => (Array.isArray(row) ? row : row.cells)));
   const more = rows.length - shown.length;
-  return [more > 0 ? `${textOf(table)}\n… and ${formatCount(more)} more (all with --json)` : textOf(table)];
+  const lines = textOf(table).split("\n");
+  // Put in here: the table would make its columns as wide as that.
+  const text = lines.flatMap((line, i) => {
+    const row = shown[i - 1];
+    return row === undefined || Array.isArray(row) ? line : [line, row.below];
+  });
+  return [[...text, ...(more > 0 ? [`… and ${formatCount(more)} more (all with --json)`] : [])].join("\n")];
 }
 
 /** Each line a kind, then its fields, separated by tabs; numbers as they are. */

@@ -13,7 +13,9 @@ export function bufferText(buffer: BufferStatus): string {
   if (unspooled > 0) parts.push(`${formatCount(unspooled)} messages in memory alone`);
   if (damaged > 0) parts.push(`${formatSize(damaged)} damaged and set aside`);
   if (age !== null && age > 0) parts.push(`a power cut would take the last ${formatTime(age)}`);
-  if (unreadable !== null) parts.push(`some of it waits, since it cannot be read: ${unreadable}`);
+  // An older daemon does not tell.
+  if (unreadable !== null && unreadable !== undefined)
+    parts.push(`some of it waits, since it cannot be read: ${unreadable}`);
   const text = parts.join(", ");
   if (mode === "disk") return text;
   return `degraded, new messages are in memory only: ${buffer.reason ?? "the disk takes none"} (${text})`;

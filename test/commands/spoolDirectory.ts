@@ -163,7 +163,9 @@ export function writeJournal(
     const coded = new MessageNumbers();
     for (const number of numbers) coded.append(number);
     const ids = { clusterId: "c", producerId: 1n, producerEpoch: 0, baseSequence: 0 };
-    journal.sending([{ topic, partition, ...ids, sentAt: 1_700_000_000_000, numbers: coded, checksum: 1, repeats: false }]);
+    journal.sending([
+      { topic, partition, ...ids, sentAt: 1_700_000_000_000, numbers: coded, checksum: 1, repeats: false },
+    ]);
     if (delivered) journal.ended(topic, partition, { kind: "delivered" });
   }
   journal.flush();

@@ -66,7 +66,7 @@ test("a terminal gets what matters first, a pipe lines of fields", async () => {
   expect(lines[0]).toBe(`${path}  no daemon is at work`);
   expect(lines[1]).toMatch(/^checkpoint 1, \d.* old; the daemon was stopped cleanly$/);
   expect(lines[2]).toMatch(/^112 messages wait, \d.* KiB in files$/);
-  expect(out).toMatch(/\ngone +the topic does not exist +2 +\d+ B\n/);
+  expect(out).toMatch(/\ngone +2 +\d+ B\n {2}↳ the topic does not exist\n\n/);
   expect(out).toMatch(/\n0000000002\.segment +complete +101 +50 +[\d.]+ KiB\n/);
   expect(out).toMatch(/\nt +30\nu +20\n/);
   expect(out).toMatch(/\n0000000001\.segment-640 +7 B\n/);
