@@ -133,3 +133,27 @@ test("while the journal misses something, one comes each second that anything ha
   expect(await wait(900)).toBe(3);
   expect(await wait(100)).toBe(4);
 });
+
+test("the first one of a run says what the last one said, and waits for nothing", async () => {
+  const bench = new Bench();
+  const { reserved: _, ...restated } = stateOf({ journal: 7, topicsSeen: ["a"] });
+  expect(await bench.checkpointer.begin(restated)).toBe(true);
+  expect(bench.written).toEqual([{ ...restated, reserved: 1 + RESERVE }]);
+  expect(bench.reserved).toEqual([1 + RESERVE]);
+  expect([bench.synced, bench.rotations, bench.released]).toEqual([0, 0, 0]);
+  expect(await bench.checkpointer.write()).toBe(true);
+  expect([bench.synced, bench.rotations, bench.released, bench.written.at(-1)?.reserved]).toEqual([
+    1,
+    1,
+    1,
+    1 + RESERVE,
+  ]);
+});
+
+test("numbers can be given also when the first one cannot be written", async () => {
+  const bench = new Bench();
+  bench.fails = true;
+  const { reserved: _, ...restated } = stateOf();
+  expect(await bench.checkpointer.begin(restated)).toBe(false);
+  expect([bench.reserved, bench.failing]).toEqual([[1 + RESERVE], ["the disk refuses"]]);
+});

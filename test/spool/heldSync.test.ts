@@ -227,6 +227,35 @@ test.each([1, 2, 3])(
   },
 );
 
+test("what the last checkpoint made safe is not synced again: there may be thousands of logs", async () => {
+  const files = new FakeFiles(1);
+  files.makeDirectory("/held");
+  files.syncDirectory("/");
+  const before = open(files);
+  write(before, 1, 300);
+  await before.sync();
+  const states = before.states();
+  const restored = () => {
+    files.crash("process");
+    const search = { files, directory: "/held", quarantine: "/quarantine", directoryId: ID, repair: true, states };
+    const [log] = findHeldLogs({ ...search, onProblem: () => {} });
+    if (log === undefined) throw new Error("there is no log");
+    const sets = { again: new NumberSet(), skip: new NumberSet(), open: new NumberSet() };
+    const after = open(files);
+    after.restore([{ ...log.state, ...sets, segments: log.found.segments, nextOrdinal: 9 }]);
+    return after;
+  };
+  const after = restored();
+  const { changes } = files;
+  await after.sync();
+  expect(files.changes).toBe(changes);
+  // But what came since is.
+  write(after, 301, 10);
+  await restored().sync();
+  files.crash("power");
+  expect(found(files)).toEqual(upTo(310));
+});
+
 test("what waits keeps its age over a restart", () => {
   const files = new FakeFiles(1);
   files.makeDirectory("/held");

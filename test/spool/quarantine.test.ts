@@ -40,3 +40,30 @@ test.each(["open", "write", "list", "rename", "read", "remove"] as const)(
     expect(setFileAside(files, QUARANTINE, "/data/log/none.segment", 0)).toBe(false);
   },
 );
+
+test("no more than some hundred files are kept, however small they are", () => {
+  const files = new FakeFiles();
+  files.put(PATH, Buffer.alloc(1000));
+  for (let at = 0; at < 500; at++) setAside(files, QUARANTINE, PATH, at, at + 1);
+  const names = files.list(QUARANTINE);
+  expect(names.length).toBe(200);
+  expect(names.at(-1)).toEndWith("-499");
+});
+
+test("a full disk keeps no half of it", () => {
+  const files = new FakeFiles();
+  files.put(PATH, Buffer.alloc(100_000));
+  files.capacity = 150_000;
+  setAside(files, QUARANTINE, PATH, 0, 100_000);
+  expect(files.list(QUARANTINE)).toEqual([]);
+});
+
+test("a directory that was set aside is in nobody's way", () => {
+  const files = new FakeFiles();
+  files.makeDirectory("/data/checkpoint.0");
+  files.put("/data/checkpoint.0/x", Buffer.from("x"));
+  expect(setFileAside(files, QUARANTINE, "/data/checkpoint.0", 0)).toBe(true);
+  files.put(PATH, Buffer.alloc(QUARANTINE_LIMIT));
+  for (let round = 0; round < 3; round++) setAside(files, QUARANTINE, PATH, round, QUARANTINE_LIMIT);
+  expect(files.list(QUARANTINE)).toEqual(["00000001-data.checkpoint.0-0", "00000004-log.0000000001.segment-2"]);
+});
