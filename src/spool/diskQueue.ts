@@ -390,6 +390,18 @@ export class DiskQueue implements QueueReader, QueueLink {
     return this.#unreadable;
   }
 
+  /**
+   * If the writer waits for room that nobody can make, since nothing waits in the log, has it go on in memory, as with a disk
+   * that refuses. `tried`: what could be given back was, as far as the disk lets it.
+   */
+  goOnWithoutRoom(tried: boolean): void {
+    const { number, segment } = this.#control.head();
+    if (!this.#control.wanted || this.unsettled > 0 || this.#kept.isOpen(segment)) return;
+    if (!tried && this.segmentsToDelete().length > 0) return;
+    this.#control.noRoomFor = number;
+    this.#onRoom();
+  }
+
   /** Messages by topic in the segments that have an index and are not read yet; "" for topics that were too many. */
   topicsUnread(): ReadonlyMap<string, number> {
     return this.#kept.topicsUnread(this.#reader.position.segment);

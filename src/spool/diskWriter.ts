@@ -34,6 +34,9 @@ const RETRY = 1000;
 const COLLECT_EVERY = 20_000;
 /** A disk that refused has to take so many bytes before it is trusted again: a header alone finds room on a full one, too. */
 const PROBE = 65_536;
+/** Bytes that there must be room for, by what the log may have, before a disk is tried again. */
+const ENOUGH = 1 << 20;
+const NO_ROOM = "no room is left for them by buffer.disk and buffer.min_free_disk: see what else is on the volume";
 /** A scratch buffer larger than this is not kept. */
 const KEEP_SCRATCH = 1 << 20;
 /** Names that exist although nothing told of them are passed over, so many at once. */
@@ -174,7 +177,12 @@ export class DiskWriter implements QueueWriter {
     if (this.#segment !== undefined && this.#segment.messages > 0 && this.#segment.offset + size > order.segment)
       this.#leave(true);
     const needed = size + (this.#segment === undefined ? SEGMENT_HEADER : 0);
-    if (this.#bytes + needed > this.#control.limit && this.#waitFor("bytes", this.#bytes + needed)) return "full";
+    if (this.#bytes + needed > this.#control.limit && this.#waitFor("bytes", this.#bytes + needed)) {
+      if (this.#control.noRoomFor !== this.#next) return "full";
+      this.#control.notWanted();
+      this.#fail(new Error(NO_ROOM));
+      return "failed";
+    }
     if (this.#segment === undefined && !this.#open()) return "failed";
     const segment = this.#segment as unknown as SegmentWriter;
 
@@ -302,6 +310,11 @@ export class DiskWriter implements QueueWriter {
   /** Begins the next segment, with what is in the ring alone. False, and "degraded", when the disk does not let it. */
   #open(): boolean {
     if (this.#state === "disk") return this.#create(this.#next);
+    const { limit } = this.#control;
+    if (this.#bytes + SEGMENT_HEADER + Math.min(ENOUGH, this.#parts.order.segment) > limit) {
+      this.#fail(new Error(NO_ROOM));
+      return false;
+    }
     if (!this.#create(this.#firstAlone()) || !this.#probe() || !this.#writeLate()) return false;
     this.#ring.keepNone();
     this.#aloneTo = Math.max(this.#aloneFrom, Math.min(this.#aloneTo, this.#ring.missed + 1));
@@ -344,7 +357,7 @@ export class DiskWriter implements QueueWriter {
         segment = this.#segment as unknown as SegmentWriter;
       }
       if (this.#bytes + size > this.#control.limit) {
-        this.#fail(new Error("the disk buffer is full, and does not take what is in memory"));
+        this.#fail(new Error(NO_ROOM));
         return false;
       }
       sealBlock(bytes, start, size - BLOCK_HEADER, segment.seed);

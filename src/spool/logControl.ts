@@ -34,6 +34,8 @@ const FAILED_TO = 36;
 const SETTLED_TO = 37;
 /** Of those written late, the ones below it are safe only as far as SYNCED says so. */
 const LATE_SEEN = 38;
+/** There is no room on disk for this message, which comes next, although nothing waits there. */
+const NO_ROOM_FOR = 39;
 const SIZE = 320;
 
 const STATES: readonly QueueState[] = ["disk", "degraded", "memory"];
@@ -155,6 +157,10 @@ export class LogControl {
     this.#doubles[SETTLED_TO] = number;
   }
 
+  set noRoomFor(number: number) {
+    this.#doubles[NO_ROOM_FOR] = number;
+  }
+
   /** To be set after `synced` was lowered for them. */
   set lateSeen(number: number) {
     this.#doubles[LATE_SEEN] = number;
@@ -210,6 +216,10 @@ export class LogControl {
 
   get settledTo(): number {
     return this.#doubles[SETTLED_TO] as number;
+  }
+
+  get noRoomFor(): number {
+    return this.#doubles[NO_ROOM_FOR] as number;
   }
 
   get lateSeen(): number {

@@ -210,7 +210,10 @@ export class Spool {
     await checkpointer.begin(this.recovered.restated);
     void this.#writeWhole(checkpointer);
     this.#every(TURN, () => this.#turn());
-    this.#every(LOOK, () => this.#look());
+    this.#every(LOOK, () => {
+      this.#look();
+      if (queue.full && queue.unsettled === 0) this.#full();
+    });
     this.#syncJournalRegularly();
   }
 
@@ -368,7 +371,9 @@ export class Spool {
   /** Appending waits for room: makes what there can be. */
   #full(): void {
     this.#look();
-    if (this.queue.full && this.#checkpointer !== undefined) void this.#checkpointer.write();
+    const { queue } = this;
+    if (!queue.full) return;
+    void this.#checkpointer?.write().then((written) => queue.goOnWithoutRoom(!written));
   }
 
   /** A checkpoint, and at first both slots, so that there is room for one on a disk that is full. */

@@ -215,6 +215,23 @@ describe.skipIf(!canMount)("on a tmpfs of 24 MB (only root can mount one)", () =
     expect(await bruce.stop()).toBe(0);
   });
 
+  test("less is free than `min_free_disk` asks for, and nothing waits: messages go through memory, and nobody waits", async () => {
+    const { path, relieve, fill } = mount();
+    fill();
+    const bruce = await bed.serve(settings(path, ["buffer.min_free_disk=8m"]));
+    const { done } = await stream(bruce, 0, 3000);
+    await done;
+    const status = await bruce.until(({ ledger }) => ledger.delivered === 3000);
+    expect(status.buffer).toMatchObject({ mode: "degraded", full: false });
+    expect((await readyz(bruce)).status).toBe(200);
+    relieve();
+    await bruce.until(({ buffer }) => buffer.mode === "disk");
+    await bed.write(bruce, 1000, { size: SIZE, first: 3000 });
+    expectBalanced(await bruce.until(({ ledger }) => ledger.delivered === 4000));
+    expect(bed.arrived()).toEqual(range(0, 4000));
+    expect(await bruce.stop()).toBe(0);
+  });
+
   test("others fill it: degraded, in memory, the stream waits; with room again it is as if nothing had been", async () => {
     const { path, fill, relieve } = mount();
     bed.away();

@@ -249,3 +249,32 @@ test("a ring that keeps has what fits in it, whatever was read of it", () => {
     expect(sum).toBeLessThanOrEqual(writer.capacity);
   }
 });
+
+test("without room on the volume and with nothing to give back, messages go through memory until there is room", () => {
+  const bench = new DiskBench({ segmentSize: 4000, limit: 20_000 });
+  while (bench.append(10, 50) > 0);
+  const full = bench.writer.lastNumber;
+  bench.queue.setLimit(0);
+  // What waits on disk decides, not what the volume lacks.
+  bench.queue.goOnWithoutRoom(false);
+  expect([bench.append(10, 50), bench.writer.state]).toEqual([0, "disk"]);
+  bench.takeAll();
+  bench.settle(range(1, full + 1));
+  bench.queue.goOnWithoutRoom(false);
+  expect(bench.writer.state).toBe("disk");
+  bench.dropSettled();
+  expect(bench.append(10, 50)).toBe(0);
+  bench.queue.goOnWithoutRoom(false);
+  expect(bench.append(10, 50)).toBe(full + 1);
+  expect([bench.writer.state, bench.queue.full, bench.queue.inMemoryAlone]).toEqual(["degraded", false, 10]);
+  // A little room is none: it would be used up at once.
+  bench.queue.setLimit(3000);
+  bench.now += 1000;
+  bench.writer.tend();
+  expect(bench.writer.state).toBe("degraded");
+  bench.queue.setLimit(20_000);
+  bench.now += 1000;
+  bench.writer.tend();
+  expect([bench.writer.state, bench.queue.inMemoryAlone, bench.states]).toEqual(["disk", 0, ["degraded", "disk"]]);
+  expect(restart(bench).takeAll()).toEqual(range(full + 1, full + 11));
+});
