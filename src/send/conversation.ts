@@ -291,7 +291,10 @@ export class Conversation {
     const speaks = this.#speaks;
     this.#standing = "session";
     const { level } = this.#options;
-    const { next, lost } = this.#session.resume(reply.position, this.#outbox.base, this.#sentBefore, this.#sure);
+    const { base } = this.#outbox;
+    const { next, lost, forgot } = this.#session.resume(reply.position, base, this.#sentBefore, this.#sure);
+    // No receipt of its will speak of them.
+    if (forgot && level === SyncLevel.Delivered) this.account.settle(next - lost, false);
     // The position does not say what is synced: what is kept for that is kept on.
     if (level !== SyncLevel.Synced || lost > 0) this.#outbox.release(next);
     if (level === SyncLevel.Spooled || lost > 0) this.account.settle(next, true);

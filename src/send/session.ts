@@ -1,9 +1,13 @@
 // A session: the name under which a daemon counts messages of ours, over any number of its lives.
 
-/** What the daemon's position means: where to go on, and how many frames are neither there nor here any more. */
+/**
+ * What the daemon's position means: where to go on, how many frames are neither there nor here any more, and whether it knows
+ * nothing of the ones before.
+ */
 export interface Resumed {
   next: number;
   lost: number;
+  forgot: boolean;
 }
 
 /** Between the daemon's count of messages and the numbers of frames. */
@@ -32,18 +36,19 @@ export class Session {
   resume(position: number, kept: number, sent: number, sure: number): Resumed {
     const had = this.#origin + position;
     if (position === 0 && this.#vouched > 0) {
-      // It has forgotten the session, which was idle for too long: those it vouched for are long delivered.
+      // It has forgotten the session, which was idle for too long (or its directory is another one): those it vouched for
+      // were its own to keep.
       const lost = sent - Math.min(sent, Math.max(kept, sure));
-      return this.#goOn(position, sent, lost);
+      return this.#goOn(position, sent, lost, true);
     }
     // Less than it had vouched for: a power cut, or it could not write to its disk for a while.
     if (had < kept) return this.#goOn(position, kept, kept - had);
     return this.#goOn(position, Math.min(had, sent), 0);
   }
 
-  #goOn(position: number, next: number, lost: number): Resumed {
+  #goOn(position: number, next: number, lost: number, forgot = false): Resumed {
     this.#origin = next - position;
     this.#vouched = position;
-    return { next, lost };
+    return { next, lost, forgot };
   }
 }

@@ -276,6 +276,22 @@ describe("what the daemon says it has", () => {
     expect(wire.verdict).toEqual(FLAWLESS);
   });
 
+  test("nothing, since it forgot the session: whether what it had is delivered is not known, if no receipt said so", () => {
+    for (const mute of [[], [3]]) {
+      const wire = new Wire({ level: 3 });
+      wire.model.behaviour = { ...wire.model.behaviour, mute };
+      wire.write(10);
+      wire.finish();
+      wire.kill();
+      wire.model.sessions.clear();
+      wire.model.behaviour = { ...wire.model.behaviour, mute: [] };
+      wire.write(10);
+      wire.finish();
+      expect(wire.arrived).toEqual([0, 1]);
+      expect(wire.verdict).toEqual({ ...FLAWLESS, short: mute.length });
+    }
+  });
+
   test("more than it was ever sent: it goes on with what comes next", () => {
     const wire = interrupted();
     for (const session of wire.model.sessions.keys()) wire.model.sessions.set(session, 1000);
