@@ -56,8 +56,8 @@ export class Reporter {
     const { lines, bytes, unsent, uncertain, short, discarded, someDiscarded, tooLong, out } = tally;
     const troubles = [
       uncertain > 0 ? `the fate of ${number(uncertain)} of them is unknown` : "",
-      short > 0 ? `${number(short)} of them are not known to be ${level}` : "",
-      out !== undefined && uncertain === 0 ? `${outText(out)} of them are not ${level} yet` : "",
+      short > 0 ? `${number(short)} of them ${areOrIs(short)} not known to be ${level}` : "",
+      out !== undefined && uncertain === 0 ? `${outText(out)} of them ${areOrIs(out.lines)} not ${level} yet` : "",
       discarded > 0 ? `the daemon discarded ${number(discarded)} of them` : "",
       discarded === 0 && someDiscarded ? "the daemon discarded some of them" : "",
       unsent > 0 ? `${count(unsent, "line")} read but not sent` : "",
@@ -82,7 +82,7 @@ export class Reporter {
 function waitsFor(out: Out, wait: Wait): string {
   return wait === "delivered"
     ? ` sent; waiting for Kafka to have ${outText(out)} of them`
-    : ` sent; waiting until ${outText(out)} of them are ${wait}`;
+    : ` sent; waiting until ${outText(out)} of them ${areOrIs(out.lines)} ${wait}`;
 }
 
 function outText({ lines, atLeast }: Out): string {
@@ -105,4 +105,8 @@ function size(bytes: number): string {
     value /= 1000;
   }
   return `${value.toFixed(1)} TB`;
+}
+
+function areOrIs(n: number): string {
+  return n === 1 ? "is" : "are";
 }
