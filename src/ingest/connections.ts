@@ -136,6 +136,10 @@ export class Connections {
 
   /** Milliseconds until `turn` has something to do, or nothing. */
   timeLeft(now: number): number | undefined {
+    if (this.#paused.size > 0) {
+      // One that was passed over in the last turn may go on by what another did since.
+      for (const connection of this.#paused) if (connection.mayGoOn) return 0;
+    }
     return this.#partials.timeLeft(now);
   }
 
@@ -249,12 +253,12 @@ export class Connections {
     const { bytes } = this.#shell.memory;
     const { splitter } = connection;
     let state = splitter.push(bytes, this.#staging, end);
-    while (state === "paused" && connection.state !== "doomed") {
+    for (;;) {
+      // Not once more after the look: what is sent then would let it go on, and nobody would notice.
       connection.syncs?.flush();
-      if (!connection.mayGoOn) break;
+      if (state !== "paused" || connection.state === "doomed" || !connection.mayGoOn) break;
       state = splitter.push(bytes, splitter.pausedAt, end);
     }
-    connection.syncs?.flush();
     if (state === "broken" || connection.state === "doomed") {
       this.#close(connection, now);
       return;

@@ -8,7 +8,7 @@ import { Connections } from "../../src/ingest/connections.ts";
 import { controlWords, createControl, SharedCounters } from "../../src/ingest/control.ts";
 import { DiscardTally } from "../../src/ingest/discardTally.ts";
 import { Intake } from "../../src/ingest/intake.ts";
-import { Memory, openLibc, POLLIN } from "../../src/ingest/libc.ts";
+import { EAGAIN, type Libc, Memory, openLibc, POLLIN } from "../../src/ingest/libc.ts";
 import { openUnix, STREAM } from "../../src/ingest/listeners.ts";
 import { PollSet } from "../../src/ingest/pollSet.ts";
 import { Reporter } from "../../src/ingest/reporter.ts";
@@ -87,6 +87,8 @@ export interface BenchOptions {
   sessions?: KnownSession[];
   connections?: number;
   maxMessage?: number;
+  /** Whether the system takes nothing of what is sent next, although poll will say that it does. */
+  refuses?: () => boolean;
 }
 
 export class StreamBench {
@@ -104,6 +106,7 @@ export class StreamBench {
   readonly #askers: Asker[] = [];
   readonly #close: () => void;
   readonly #step: () => void;
+  readonly #turn: () => boolean;
   #taken = 0;
   readonly #keys = new Map<number, number>();
 
@@ -111,7 +114,7 @@ export class StreamBench {
     const { connections = 64, sessions = [], maxMessage = 100_000 } = options;
     const opened = openLibc();
     if ("failure" in opened) throw new Error(opened.failure.message);
-    const { libc } = opened;
+    const libc = refusing(opened.libc, options.refuses);
     const memory = new Memory(TURN_BYTES * 2 + REPLY_BYTES + 1_000_000);
     const shell = { libc, memory, warn: (message: string) => void this.warnings.push(message) };
     const file = { path: this.path, mode: 0o600, maxMessage, whenFull: "block" as const, makeDirectory: false };
@@ -159,6 +162,14 @@ export class StreamBench {
       acceptor.accept(this.connections.room, now, (socket) => this.connections.add(socket, this.intake, limits));
       this.connections.turn(now);
     };
+    this.#turn = () => {
+      const now = performance.now();
+      const ready = libc.poll(memory.address(poll.offset), this.connections.count + 1, 0);
+      if (ready === 0 && this.connections.timeLeft(now) !== 0) return false;
+      if (ready > 0) this.connections.read(now);
+      this.connections.turn(now);
+      return true;
+    };
     this.#close = () => {
       this.connections.closeAll(0);
       removeSocketFile(listener.opened.file);
@@ -187,6 +198,14 @@ export class StreamBench {
     for (let steps = 0; steps < 30; steps++) {
       this.#step();
       await Bun.sleep(0);
+    }
+  }
+
+  /** Serves them only when poll or a timeout says so, until for a while neither does. */
+  async serveAsTold(): Promise<void> {
+    for (let idle = 0; idle < 30; idle++) {
+      while (this.#turn()) idle = 0;
+      await Bun.sleep(1);
     }
   }
 
@@ -225,4 +244,16 @@ export class StreamBench {
     this.receipts.stop();
     rmSync(this.directory, { recursive: true, force: true });
   }
+}
+
+function refusing(libc: Libc, refuses: () => boolean = () => false): Libc {
+  let refused = false;
+  return {
+    ...libc,
+    send: ((...sent: Parameters<Libc["send"]>) => {
+      refused = refuses();
+      return refused ? -1 : libc.send(...sent);
+    }) as Libc["send"],
+    errno: () => (refused ? EAGAIN : libc.errno()),
+  };
 }

@@ -342,6 +342,21 @@ test("with many outstanding the client waits, and goes on as they are answered",
   expect(client.tokens(3)).toEqual(Array.from({ length: count }, (_, index) => index));
 });
 
+test("a client that has read in the very moment when it was given up for slow is answered all the same", async () => {
+  for (let refused = 1; refused <= 6; refused++) {
+    let calls = 0;
+    // As often as it takes to stop reading, and then to go on once more.
+    start({ refuses: () => calls++ % 7 < refused });
+    const client = await bench.client();
+    const count = 2000;
+    client.send(...Array.from({ length: count }, (_, i) => encodeSync(Spooled, i)));
+    await bench.serveAsTold();
+    expect(client.tokens(Spooled)).toEqual(Array.from({ length: count }, (_, i) => i));
+    bench.stop();
+  }
+  start();
+});
+
 test("many clients with more outstanding than is kept for them cost only themselves", async () => {
   start({ connections: 200 });
   const flood = Buffer.concat(Array.from({ length: 20_000 }, () => encodeSync(Delivered, 1)));
