@@ -84,7 +84,9 @@ export async function mortal(brokerOptions: DevBrokerOptions = {}): Promise<Mort
     settings.kafka.brokers = broker.addresses;
     change(settings);
     const settled = new Set(known.settled);
-    const { open, lastOrdinal, repeated } = replay(settled);
+    const { open: left, lastOrdinal, repeated, header, end } = replay(settled);
+    // As recovery does: one of which a checkpoint knows that it is over.
+    const open = left.filter(({ numbers }) => !listOf(numbers).some((number) => settled.has(number)));
     let dead = false;
     let entriesLeft = Number.POSITIVE_INFINITY;
     let killed = () => {};
@@ -101,6 +103,7 @@ export async function mortal(brokerOptions: DevBrokerOptions = {}): Promise<Mort
       directory,
       ordinal: lastOrdinal + 1,
       ...IDS,
+      last: header?.ordinal === lastOrdinal ? { header, end } : undefined,
       carried: open,
       onFailing: (why) => {
         if (why !== undefined && !dead && !it.diskFull) throw new Error(why);
@@ -207,9 +210,11 @@ export async function mortal(brokerOptions: DevBrokerOptions = {}): Promise<Mort
     },
     powerCut() {
       const count = frames.length;
+      const then = known;
       const files = readdirSync(directory).map((name) => ({ name, bytes: readFileSync(join(directory, name)) }));
       return () => {
         frames.length = count;
+        known = then;
         for (const name of readdirSync(directory)) rmSync(join(directory, name));
         for (const { name, bytes } of files) writeFileSync(join(directory, name), bytes);
       };
@@ -224,6 +229,12 @@ export async function mortal(brokerOptions: DevBrokerOptions = {}): Promise<Mort
     },
   };
   return it;
+}
+
+function listOf(numbers: JournalEntry["numbers"]): number[] {
+  const list: number[] = [];
+  numbers.forEach((number) => void list.push(number));
+  return list;
 }
 
 function booksOf(entries: readonly JournalEntry[], repeated: ReadonlyMap<string, number>): Books {
