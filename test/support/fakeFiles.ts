@@ -7,9 +7,8 @@
 //   Both close every descriptor; then the same object is opened on.
 import { codeOf, type Files } from "../../src/spool/files.ts";
 import { FakeInode, type Random, randomFrom } from "./fakeInode.ts";
-import { FakeDirectory, type FakeNode } from "./fakeTree.ts";
-
-export type FakeCall = keyof Files;
+import { errorOf, type FakeCall, FakePaths } from "./fakePaths.ts";
+import { FakeDirectory } from "./fakeTree.ts";
 
 /** Probabilities from 0 to 1, by call. */
 export interface FakeFaults {
@@ -63,7 +62,7 @@ export class FakeFiles implements Files {
   /** Calls so far that change something. */
   changes = 0;
   readonly random: Random;
-  readonly #root = new FakeDirectory();
+  readonly #paths = new FakePaths();
   readonly #failures: Failure[] = [];
   #handles = new Map<number, Handle>();
   #nextFd = 100;
@@ -103,10 +102,10 @@ export class FakeFiles implements Files {
     this.#failures.length = 0;
     this.#heldSyncs = [];
     if (how === "process") {
-      for (const file of this.#root.files()) file.endProcess();
+      for (const file of this.#paths.root.files()) file.endProcess();
     } else {
-      for (const directory of [...this.#root.directories()]) directory.cutPower(this.random);
-      this.#root.restart(this.random);
+      for (const directory of [...this.#paths.root.directories()]) directory.cutPower(this.random);
+      this.#paths.root.restart(this.random);
     }
   }
 
@@ -119,18 +118,18 @@ export class FakeFiles implements Files {
   /** Bytes that all files have. */
   get used(): number {
     let used = 0;
-    for (const { cache } of this.#root.files()) used += cache.size;
+    for (const { cache } of this.#paths.root.files()) used += cache.size;
     return used;
   }
 
   /** A file's content, for a test to look at. */
   content(path: string): Buffer {
-    return this.#file(path, "open").cache.content;
+    return this.#paths.file(path, "open").cache.content;
   }
 
   /** Gives a file this content, on the disk as well, and makes it when it does not exist. Never fails. */
   put(path: string, bytes: Buffer): void {
-    const { directory, name } = this.#place(path, "open", true);
+    const { directory, name } = this.#paths.place(path, "open", true);
     let inode = directory.entries.get(name);
     if (!(inode instanceof FakeInode)) {
       inode = new FakeInode();
@@ -138,7 +137,7 @@ export class FakeFiles implements Files {
     }
     for (let parent = path; parent.includes("/"); ) {
       parent = parent.slice(0, parent.lastIndexOf("/"));
-      this.#directory(parent, "open").sync();
+      this.#paths.directory(parent, "open").sync();
     }
     inode.truncate(0);
     inode.write(bytes, 0, bytes.length, 0);
@@ -146,7 +145,7 @@ export class FakeFiles implements Files {
   }
 
   open(path: string, flags: "r" | "r+" | "wx+" | "w+"): number {
-    const { directory, name } = this.#place(path, "open");
+    const { directory, name } = this.#paths.place(path, "open");
     let node = directory.entries.get(name);
     const makes = node === undefined && flags.startsWith("w");
     this.#check("open", path, makes || (flags === "w+" && node !== undefined));
@@ -241,51 +240,51 @@ export class FakeFiles implements Files {
 
   syncDirectory(path: string): void {
     this.#check("syncDirectory", path, true);
-    this.#directory(path, "syncDirectory").sync();
+    this.#paths.directory(path, "syncDirectory").sync();
   }
 
   list(directory: string): string[] {
     this.#check("list", directory, false);
-    const node = this.#find(directory, "list");
+    const node = this.#paths.find(directory, "list");
     if (node === undefined) return [];
     if (node instanceof FakeInode) throw errorOf("ENOTDIR", "list", directory);
     return [...node.entries.keys()].sort();
   }
 
   exists(path: string): boolean {
-    return this.#find(path) !== undefined;
+    return this.#paths.find(path) !== undefined;
   }
 
   makeDirectory(path: string): void {
-    const node = this.#find(path, "makeDirectory");
+    const node = this.#paths.find(path, "makeDirectory");
     this.#check("makeDirectory", path, node === undefined);
     if (node instanceof FakeInode) throw errorOf("EEXIST", "makeDirectory", path);
-    this.#place(`${path}/x`, "makeDirectory", true);
+    this.#paths.place(`${path}/x`, "makeDirectory", true);
   }
 
   remove(path: string): void {
-    const node = this.#find(path, "remove");
+    const node = this.#paths.find(path, "remove");
     this.#check("remove", path, node !== undefined);
     if (node === undefined) return;
     if (node instanceof FakeDirectory) throw errorOf("EISDIR", "remove", path);
-    const { directory, name } = this.#place(path, "remove");
+    const { directory, name } = this.#paths.place(path, "remove");
     directory.delete(name);
   }
 
   removeDirectory(path: string): void {
-    const node = this.#find(path, "removeDirectory");
+    const node = this.#paths.find(path, "removeDirectory");
     this.#check("removeDirectory", path, node !== undefined);
     if (node === undefined) return;
     if (node instanceof FakeInode) throw errorOf("ENOTDIR", "removeDirectory", path);
     if (node.entries.size > 0) throw errorOf("ENOTEMPTY", "removeDirectory", path);
-    const { directory, name } = this.#place(path, "removeDirectory");
+    const { directory, name } = this.#paths.place(path, "removeDirectory");
     directory.delete(name);
   }
 
   rename(from: string, to: string): void {
     this.#check("rename", from, true);
-    const source = this.#place(from, "rename");
-    const target = this.#place(to, "rename");
+    const source = this.#paths.place(from, "rename");
+    const target = this.#paths.place(to, "rename");
     const node = source.directory.entries.get(source.name);
     const replaced = target.directory.entries.get(target.name);
     if (node === undefined) throw errorOf("ENOENT", "rename", from);
@@ -344,51 +343,4 @@ export class FakeFiles implements Files {
     if (handle === undefined) throw errorOf("EBADF", call, `descriptor ${fd}`);
     return handle;
   }
-
-  #file(path: string, call: FakeCall): FakeInode {
-    const node = this.#find(path);
-    if (!(node instanceof FakeInode)) throw errorOf("ENOENT", call, path);
-    return node;
-  }
-
-  #directory(path: string, call: FakeCall): FakeDirectory {
-    const node = this.#find(path);
-    if (!(node instanceof FakeDirectory)) throw errorOf("ENOENT", call, path);
-    return node;
-  }
-
-  #find(path: string, call?: FakeCall): FakeNode | undefined {
-    let node: FakeNode | undefined = this.#root;
-    for (const name of namesOf(path)) {
-      if (node instanceof FakeInode && call !== undefined) throw errorOf("ENOTDIR", call, path);
-      node = node instanceof FakeDirectory ? node.entries.get(name) : undefined;
-    }
-    return node;
-  }
-
-  /** The directory that has, or is to have, the path's last name. */
-  #place(path: string, call: FakeCall, make = false): { directory: FakeDirectory; name: string } {
-    const names = namesOf(path);
-    const name = names.pop() ?? "";
-    let directory = this.#root;
-    for (const step of names) {
-      let node = directory.entries.get(step);
-      if (node === undefined && make) {
-        node = new FakeDirectory();
-        directory.set(step, node);
-      }
-      if (node === undefined) throw errorOf("ENOENT", call, path);
-      if (node instanceof FakeInode) throw errorOf("ENOTDIR", call, path);
-      directory = node;
-    }
-    return { directory, name };
-  }
-}
-
-function namesOf(path: string): string[] {
-  return path.split("/").filter((name) => name !== "" && name !== ".");
-}
-
-function errorOf(code: string, call: string, path: string, why = "as asked"): Error {
-  return Object.assign(new Error(`${code}: ${why}, ${call} '${path}'`), { code, syscall: call, path });
 }
