@@ -1,4 +1,6 @@
 // The protocols of the two threads over shared memory, a piece at a time, for handshakes.test.ts.
+import { controlWords, createControl, putSettings, takeSettings } from "../../src/ingest/control.ts";
+import type { InputSettings } from "../../src/ingest/report.ts";
 import { DiskWriter } from "../../src/spool/diskWriter.ts";
 import { createLogControl, LogControl } from "../../src/spool/logControl.ts";
 import type { QueueOrder } from "../../src/spool/queue.ts";
@@ -160,7 +162,7 @@ export const protocols: Record<string, Protocol> = {
     },
   },
   "what is written late counts as safe only anew": {
-    memory: () => [startedControl(1 << 20, 1 << 20)],
+    memory: () => [startedControl(1 << 24, 1 << 20)],
     far: ({ memory, noted }) => {
       let now = 0;
       const { files, writer } = openWriter(memory[0] as SharedArrayBuffer, () => now);
@@ -381,6 +383,36 @@ export const protocols: Record<string, Protocol> = {
       if (noted[FIRST] !== 3 && noted[WOKEN] === 0) throw new Error("an answer is never looked at");
       if ((noted[SECOND] as number) < (noted[FIRST] as number))
         throw new Error("the answer is newer than what it says");
+    },
+  },
+  "settings that are handed over twice": {
+    memory: () => [createControl()],
+    far: ({ memory, noted }) => {
+      const words = controlWords(memory[0] as SharedArrayBuffer);
+      return () => {
+        // As when the eventfd is read: what is said from now on is for the next time.
+        noted[WOKEN] = 0;
+        const settings = takeSettings(words);
+        if (settings !== undefined) noted.set([settings.maxRecord, settings.tcp.maxMessage]);
+      };
+    },
+    near: (shared) => {
+      const words = controlWords(shared.memory[0] as SharedArrayBuffer);
+      const settings = (size: number): InputSettings => {
+        const input = { maxMessage: size, whenFull: "block" as const };
+        return { maxRecord: size, syncAlways: false, datagram: input, stream: input, tcp: input };
+      };
+      return () => {
+        for (const size of [1, 2]) {
+          putSettings(words, settings(size));
+          note(shared, WOKEN)();
+        }
+      };
+    },
+    check: ({ noted }) => {
+      // Of both in part, it takes them once more.
+      if ((noted[FIRST] !== 2 || noted[SECOND] !== 2) && noted[WOKEN] === 0)
+        throw new Error("it goes on by older settings");
     },
   },
 };
