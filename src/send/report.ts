@@ -78,11 +78,9 @@ export class Reporter {
   }
 }
 
-/** What is waited for, and how many lines that is. */
+/** What is waited for, and for how many lines: short enough for one line of a terminal, where alone it can be cleared. */
 function waitsFor(out: Out, wait: Wait): string {
-  return wait === "delivered"
-    ? ` sent; waiting for Kafka to have ${outText(out)} of them`
-    : ` sent; waiting until ${outText(out)} of them ${areOrIs(out.lines)} ${wait}`;
+  return ` sent; waiting for ${wait === "delivered" ? "Kafka" : "the disk"}: ${outText(out)} left`;
 }
 
 function outText({ lines, atLeast }: Out): string {

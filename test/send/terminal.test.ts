@@ -74,8 +74,8 @@ test("Ctrl-C ends it with 130 and a last line", async () => {
 });
 
 test.each([
-  { wait: "delivered", level: 3, text: /3 lines, 3 bytes sent; waiting for Kafka to have 3 of them/ },
-  { wait: "synced", level: 2, text: /3 lines, 3 bytes sent; waiting until 3 of them are synced/ },
+  { wait: "delivered", level: 3, text: /3 lines, 3 bytes sent; waiting for Kafka: 3 left/ },
+  { wait: "synced", level: 2, text: /3 lines, 3 bytes sent; waiting for the disk: 3 left/ },
 ])("what is waited for is said, and of how many lines: $wait", async ({ wait, level, text }) => {
   const at = join(directory, "spool");
   const daemon = await startSpoolServer({ directory, socket: at, behaviour: { mute: [level] } });
