@@ -1,19 +1,13 @@
-// The reading side of the queue on disk: from memory while it is close behind the writer, from the files when it lags.
-//
-// What holds:
-// - The ring has some of the blocks, in order. A block that is not in it is in the file. So what comes next is in the ring
-//   if the ring's first block is that, and else it is in the file, up to the ring's first block.
-// - How far the writer is, is looked at before the ring is: whatever was written by then and is not in the ring now,
-//   is in the file.
+// The queue on disk as its reader sees it: blocks in their order, what became of them, and how much room the files have.
 import type { Block } from "./block.ts";
+import { BlockSource } from "./blockSource.ts";
 import type { LogPosition } from "./checkpoint.ts";
 import type { Files } from "./files.ts";
-import { BLOCK_HEADER } from "./format.ts";
-import { readInt64 } from "./integers.ts";
 import { createLogControl, LogControl } from "./logControl.ts";
 import { LogFiles } from "./logFiles.ts";
 import { type LogDamage, LogReader, type LostMessages } from "./logReader.ts";
-import { ReadFailure, type SegmentInfo } from "./logSegments.ts";
+import { ReadFailure } from "./logSegments.ts";
+import { type LogStart, unreadIn } from "./logStart.ts";
 import { NumberSet } from "./numberSet.ts";
 import type { MessageNumbers } from "./numbers.ts";
 import type { QueueHooks, QueueLink, QueueOrder, QueueReader, QueueState, SettledHow, WriterMessage } from "./queue.ts";
@@ -21,28 +15,6 @@ import { ReaderRest } from "./readerRest.ts";
 import { createRingMemory, RingReader } from "./ring.ts";
 import { Spans } from "./spans.ts";
 import { LogSync, type SyncMode } from "./sync.ts";
-
-/** What a start found of the main log; see recover.ts. */
-export interface LogStart {
-  segments: readonly SegmentInfo[];
-  /** What is to be read next. */
-  read: LogPosition;
-  /** Below `read.number`: taken before the stop, and to be read again. Becomes the queue's own. */
-  again: NumberSet;
-  /** At or above `read.number`: settled before the stop. Becomes the queue's own. */
-  skip: NumberSet;
-  /** Of those in `skip`, or below `read.number`: not settled, but in somebody's hands already. They count as taken. */
-  open?: NumberSet;
-  /** Of the next segment to be made, at least. */
-  nextOrdinal?: number;
-  /** The number of the next message. */
-  nextNumber: number;
-  /** Behind the last message found: from there up to `nextNumber` none was ever given. */
-  previousEnd: number;
-  /** Numbers below it may be given to messages. */
-  reserved: number;
-  directoryId: string;
-}
 
 export interface DiskQueueParts {
   files: Files;
@@ -82,11 +54,11 @@ export class DiskQueue implements QueueReader, QueueLink {
   readonly #control: LogControl;
   readonly #ring: RingReader;
   readonly #reader: LogReader;
+  readonly #source: BlockSource;
   readonly #rest: ReaderRest;
   readonly #spans = new Spans();
   readonly #sync: LogSync;
   readonly #kept: LogFiles;
-  readonly #session = Buffer.alloc(16);
   #hooks: QueueHooks | undefined;
   /** Found at the start and not taken then. */
   readonly #found: number;
@@ -95,9 +67,6 @@ export class DiskQueue implements QueueReader, QueueLink {
   #limit: number;
   #taken = 0;
   #lost = 0;
-  /** Messages that came from memory alone, perhaps unread yet, and were written since; ascending. */
-  #late: Extract<WriterMessage, { type: "late" }>[] = [];
-  #fromRing = false;
   /** The writer waits, and what it waits for may be the segment that it writes to. */
   #full = false;
   #unreadable: string | undefined;
@@ -148,6 +117,7 @@ export class DiskQueue implements QueueReader, QueueLink {
       onDamage: parts.onDamage,
       onLost: (lost) => this.#lose(lost),
     });
+    this.#source = new BlockSource(this.#ring, this.#reader, this.#control);
     this.#rest = new ReaderRest(this.#ring, () => this.#reader.atEnd);
     const open = start.open ?? new NumberSet();
     open.forEachRange((from, to) => this.#adopt(from, to));
@@ -175,7 +145,7 @@ export class DiskQueue implements QueueReader, QueueLink {
   read(): Block | undefined {
     let block: Block | undefined;
     try {
-      block = this.#next();
+      block = this.#source.next();
     } catch (error) {
       if (!(error instanceof ReadFailure)) throw error;
       this.#unreadable = error.message;
@@ -200,9 +170,7 @@ export class DiskQueue implements QueueReader, QueueLink {
   }
 
   release(): void {
-    if (!this.#fromRing) return;
-    this.#fromRing = false;
-    this.#ring.release();
+    this.#source.release();
   }
 
   settle(numbers: MessageNumbers, how: SettledHow): void {
@@ -442,61 +410,12 @@ export class DiskQueue implements QueueReader, QueueLink {
       this.#spans.adopt(number, this.#reader.segments.holding(number)?.ordinal ?? 0);
   }
 
-  #next(): Block | undefined {
-    const reader = this.#reader;
-    for (;;) {
-      if (reader.again.size > 0) {
-        // Nothing else is read by this call, even if all of those are lost.
-        const block = reader.next(reader.number - 1);
-        if (block !== undefined) return block;
-        continue;
-      }
-      const written = this.#control.head().number;
-      const first = this.#ring.peek();
-      if (first !== 0 && first === reader.number) return this.#takeFromRing();
-      if (reader.number < written) {
-        const block = reader.next(Math.min(written, first === 0 ? written : first) - 1);
-        if (block !== undefined) return block;
-      } else if (first === 0) {
-        return undefined;
-      } else if (first < reader.number) {
-        throw new Error(`message ${first} is in memory behind ${reader.number}, which is to be read next`);
-      }
-    }
-  }
-
-  #takeFromRing(): Block {
-    const block = this.#ring.read() as Block;
-    this.#fromRing = true;
-    const { bytes, start } = block;
-    let bits = 0;
-    for (let at = start + 40; at < start + 56; at++) bits |= bytes[at] as number;
-    block.session = undefined;
-    block.position = 0;
-    if (bits !== 0) {
-      bytes.copy(this.#session, 0, start + 40, start + 56);
-      block.session = this.#session;
-      block.position = readInt64(bytes, start + 56);
-    }
-    block.start = start + BLOCK_HEADER;
-    this.#reader.passed(block);
-    if (block.segment === 0 && this.#late.length > 0) block.segment = this.#lateSegment(block.firstNumber);
-    return block;
-  }
-
   #wroteLate(late: Extract<WriterMessage, { type: "late" }>): void {
     const { ordinal, from, to } = late;
-    if (to > this.#reader.number) this.#late.push(late);
+    this.#source.wroteLate(late);
     this.#spans.move(from, to, ordinal);
     this.#sync.late(from);
     this.#control.lateSeen = to;
-  }
-
-  /** The segment that has the message, which was read from memory; 0: none has. */
-  #lateSegment(number: number): number {
-    while ((this.#late[0]?.to ?? Number.POSITIVE_INFINITY) <= number) this.#late.shift();
-    const late = this.#late[0];
-    return late !== undefined && late.from <= number ? late.ordinal : 0;
   }
 
   #lose(lost: LostMessages): void {
@@ -544,20 +463,4 @@ export class DiskQueue implements QueueReader, QueueLink {
     this.#control.rotate = segment;
     this.#onRoom();
   }
-}
-
-/** Messages that were never taken, and are there or lost. */
-function unreadIn({ segments, read, skip, previousEnd }: LogStart): number {
-  let count = 0;
-  let from = read.number;
-  const countUpTo = (to: number) => {
-    if (to > from) count += to - from - skip.countBetween(from, to);
-  };
-  for (const segment of segments) {
-    if (segment.firstNumber <= from) continue;
-    countUpTo(segment.previousEnd);
-    from = segment.firstNumber;
-  }
-  countUpTo(previousEnd);
-  return count;
 }

@@ -1,10 +1,11 @@
 // A queue on disk with both of its sides in one thread, on a file system in memory.
 import type { Block } from "../../src/spool/block.ts";
-import { DiskQueue, type DiskQueueParts, type LogStart } from "../../src/spool/diskQueue.ts";
+import { DiskQueue, type DiskQueueParts } from "../../src/spool/diskQueue.ts";
 import { DiskWriter } from "../../src/spool/diskWriter.ts";
 import type { Files } from "../../src/spool/files.ts";
 import type { LogDamage, LostMessages } from "../../src/spool/logReader.ts";
 import type { SegmentInfo } from "../../src/spool/logSegments.ts";
+import type { LogStart } from "../../src/spool/logStart.ts";
 import { NumberSet } from "../../src/spool/numberSet.ts";
 import type { QueueState, SessionMark, SettledHow, WriterMessage } from "../../src/spool/queue.ts";
 import { listSegments, openSegment, scanSegment } from "../../src/spool/scan.ts";
