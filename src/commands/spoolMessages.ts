@@ -83,8 +83,11 @@ function* messagesOf(log: LogView, source: MessageSource, from: number, to: numb
       const nextFirst = log.segments[index + 1]?.firstNumber ?? Number.POSITIVE_INFINITY;
       const limit = opened.size;
       for (let step = cursor.step(limit); step !== "end"; step = cursor.step(limit)) {
-        if (step === "damage") source.onDamage(path, cursor.offset);
-        else if (cursor.block.firstNumber >= Math.min(to, nextFirst)) break;
+        if (step === "damage") {
+          // All of it was delivered meanwhile, and the daemon writes a new segment over it.
+          if (!source.files.exists(path)) break;
+          source.onDamage(path, cursor.offset);
+        } else if (cursor.block.firstNumber >= Math.min(to, nextFirst)) break;
         else yield* messagesIn(cursor, log, source, from, to);
       }
     } finally {

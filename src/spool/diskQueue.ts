@@ -14,6 +14,7 @@ import type { QueueHooks, QueueLink, QueueOrder, QueueReader, QueueState, Settle
 import { ReaderRest } from "./readerRest.ts";
 import { createRingMemory, RingReader } from "./ring.ts";
 import { Spans } from "./spans.ts";
+import { Spares } from "./spares.ts";
 import { LogSync, type SyncMode } from "./sync.ts";
 
 export interface DiskQueueParts {
@@ -59,6 +60,7 @@ export class DiskQueue implements QueueReader, QueueLink {
   readonly #spans = new Spans();
   readonly #sync: LogSync;
   readonly #kept: LogFiles;
+  readonly #spares: Spares;
   #hooks: QueueHooks | undefined;
   /** Found at the start and not taken then. */
   readonly #found: number;
@@ -102,6 +104,7 @@ export class DiskQueue implements QueueReader, QueueLink {
       directoryId: start.directoryId,
     };
     this.#control = new LogControl(control);
+    this.#spares = new Spares(files, directory, this.#control);
     // What a process left when it died is in the system's memory, and not on the disk for certain.
     if (segments.length > 0) this.#control.synced = 0;
     this.#ring = new RingReader(memory, () => this.#onRoom());
@@ -310,7 +313,7 @@ export class DiskQueue implements QueueReader, QueueLink {
   /** Deletes them: a checkpoint that needs nothing of them is safe. One that cannot be deleted is named again later. */
   dropSegments(ordinals: readonly number[]): void {
     for (const ordinal of ordinals) {
-      if (!this.#kept.remove(ordinal)) continue;
+      if (!this.#keepSpare(ordinal) && !this.#kept.remove(ordinal)) continue;
       this.#reader.drop(ordinal);
       this.#sync.drop(ordinal);
     }
@@ -334,6 +337,7 @@ export class DiskQueue implements QueueReader, QueueLink {
   setLimit(bytes: number): void {
     const before = this.#control.limit;
     this.#limit = bytes;
+    if (!this.#maySpare || this.#spares.isIdle(performance.now())) this.#kept.forgotten(this.#spares.clear());
     this.#control.limit = bytes - this.#kept.bytes;
     if (this.#control.limit > before && this.#control.takeWanted()) this.#onRoom();
   }
@@ -402,6 +406,7 @@ export class DiskQueue implements QueueReader, QueueLink {
     this.#rest.stop();
     clearInterval(this.#degradedTimer);
     await this.#sync.stop();
+    this.#kept.forgotten(this.#spares.clear());
     this.#reader.close();
   }
 
@@ -423,6 +428,17 @@ export class DiskQueue implements QueueReader, QueueLink {
     this.#parts.onLost(lost);
   }
 
+  /** There is much more room than is used, and the disk keeps what it takes. */
+  get #maySpare(): boolean {
+    const sound = this.#sync.failures === 0 && this.state === "disk" && !this.#stopped;
+    return sound && this.bytesOnDisk <= this.#limit / 2 && !this.#control.wanted;
+  }
+
+  #keepSpare(ordinal: number): boolean {
+    if (!this.#maySpare || !this.#spares.room || this.#spares.isIdle(performance.now())) return false;
+    return this.#kept.give(ordinal, (path, bytes) => this.#spares.add(ordinal, path, bytes));
+  }
+
   #opened({ ordinal, firstNumber, previousEnd }: Extract<WriterMessage, { type: "opened" }>): void {
     const { segments } = this.#reader;
     const path = segments.pathOf(ordinal);
@@ -430,6 +446,7 @@ export class DiskQueue implements QueueReader, QueueLink {
     this.#kept.opened(ordinal, path, firstNumber);
     // What it has may be settled by now.
     if (this.#full) this.#relieve();
+    this.#spares.needed(performance.now());
   }
 
   #closed(message: Extract<WriterMessage, { type: "closed" }>): void {

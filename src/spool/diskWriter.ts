@@ -15,7 +15,7 @@ import { BLOCK_HEADER, type BlockFields, BlockKind, SEGMENT_HEADER, sealBlock, w
 import { LogControl } from "./logControl.ts";
 import type { QueueOrder, QueueState, QueueWriter, SessionMark, WriterMessage } from "./queue.ts";
 import { RingWriter } from "./ring.ts";
-import { SegmentWriter } from "./segmentWriter.ts";
+import { type SegmentStart, SegmentWriter, spareName } from "./segmentWriter.ts";
 
 export interface DiskWriterParts {
   order: Extract<QueueOrder, { kind: "disk" }>;
@@ -81,6 +81,8 @@ export class DiskWriter implements QueueWriter {
   /** What was in front of the frames that are being written. */
   readonly #aside = Buffer.alloc(BLOCK_HEADER);
   #bytes: number;
+  /** Of these, those of the file that is written to. */
+  #counted = 0;
   #blocks = 0;
 
   constructor(parts: DiskWriterParts) {
@@ -176,7 +178,10 @@ export class DiskWriter implements QueueWriter {
     const size = BLOCK_HEADER + end - start;
     if (this.#segment !== undefined && this.#segment.messages > 0 && this.#segment.offset + size > order.segment)
       this.#leave(true);
-    const needed = size + (this.#segment === undefined ? SEGMENT_HEADER : 0);
+    const needed =
+      this.#segment === undefined
+        ? size + SEGMENT_HEADER
+        : Math.max(0, this.#segment.offset + size - this.#segment.fileBytes);
     if (this.#bytes + needed > this.#control.limit && this.#waitFor("bytes", this.#bytes + needed)) {
       if (this.#control.noRoomFor !== this.#next) return "full";
       this.#control.notWanted();
@@ -203,7 +208,7 @@ export class DiskWriter implements QueueWriter {
       this.#fail(error);
       return "failed";
     }
-    this.#wrote(segment, size, this.#fields.count);
+    this.#wrote(segment, this.#fields.count);
     this.#headSegment = segment.ordinal;
     this.#headOffset = segment.offset;
     if (inRing >= 0) this.#publishRing(size, segment.ordinal, offset);
@@ -234,9 +239,9 @@ export class DiskWriter implements QueueWriter {
     return true;
   }
 
-  /** A block of that many bytes and messages went to the segment. */
-  #wrote(segment: SegmentWriter, size: number, count: number): void {
-    this.#count(size);
+  /** A block of that many messages went to the segment. */
+  #wrote(segment: SegmentWriter, count: number): void {
+    this.#recount(segment);
     if (segment.messages !== count) return;
     this.#begun = true;
     const { ordinal, firstNumber } = segment;
@@ -287,7 +292,7 @@ export class DiskWriter implements QueueWriter {
     const { files, tell } = this.#parts;
     const { ordinal, firstNumber, path } = segment;
     if (segment.messages === 0) {
-      this.#count(-SEGMENT_HEADER);
+      this.#count(-this.#counted);
       // Nobody was told of it.
       quietly(() => segment.close());
       quietly(() => files.remove(path));
@@ -295,16 +300,15 @@ export class DiskWriter implements QueueWriter {
     }
     let index: ReturnType<SegmentWriter["seal"]> | undefined;
     if (seal && !segment.broken) {
-      const before = segment.offset;
       try {
         index = segment.seal();
-        this.#count(segment.offset - before);
       } catch {
         // Its blocks are there all the same, and are counted when they are read.
       }
     }
+    this.#recount(segment);
     quietly(() => segment.close());
-    tell({ type: "closed", ordinal, firstNumber, end: segment.end, size: segment.offset, index });
+    tell({ type: "closed", ordinal, firstNumber, end: segment.end, size: segment.fileBytes, index });
   }
 
   /** Begins the next segment, with what is in the ring alone. False, and "degraded", when the disk does not let it. */
@@ -367,7 +371,7 @@ export class DiskWriter implements QueueWriter {
         this.#fail(error);
         return false;
       }
-      this.#wrote(segment, size, count);
+      this.#wrote(segment, count);
       this.#late ??= { ordinal: segment.ordinal, from: firstNumber, to: firstNumber };
       this.#late.to = firstNumber + count;
       this.#ring.dropOldestKept();
@@ -398,6 +402,10 @@ export class DiskWriter implements QueueWriter {
     const unused = !this.#begun && order.previousEnd < order.firstNumber;
     this.#previousEnd = unused ? order.previousEnd : firstNumber;
     const start = { directory, firstNumber, previousEnd: this.#previousEnd, directoryId };
+    if (this.#writeOver({ ...start, ordinal: this.#ordinal })) {
+      this.#ordinal++;
+      return true;
+    }
     for (let tries = 1; ; tries++) {
       try {
         this.#segment = SegmentWriter.create(files, { ...start, ordinal: this.#ordinal });
@@ -412,7 +420,31 @@ export class DiskWriter implements QueueWriter {
       }
     }
     this.#ordinal++;
-    this.#count(SEGMENT_HEADER);
+    this.#counted = 0;
+    this.#recount(this.#segment);
+    return true;
+  }
+
+  /** Begins a segment in a spare file, if there is one. Not where the disk has to show first that it takes anything. */
+  #writeOver(start: SegmentStart): boolean {
+    const spare = this.#state === "disk" ? this.#control.takeSpare() : 0;
+    if (spare === 0) return false;
+    const { files } = this.#parts;
+    const path = `${start.directory}/${spareName(spare)}`;
+    // The other thread has counted its bytes.
+    let size = 0;
+    try {
+      size = sizeOf(files, path);
+      this.#segment = SegmentWriter.over(files, start, path);
+    } catch {
+      quietly(() => {
+        files.remove(path);
+        this.#count(-size);
+      });
+      return false;
+    }
+    this.#counted = size;
+    this.#recount(this.#segment);
     return true;
   }
 
@@ -434,6 +466,12 @@ export class DiskWriter implements QueueWriter {
     this.#parts.tell({ type: "state", state, reason });
   }
 
+  /** Its file may have grown or shrunk. */
+  #recount(segment: SegmentWriter): void {
+    this.#count(segment.fileBytes - this.#counted);
+    this.#counted = segment.fileBytes;
+  }
+
   #count(bytes: number): void {
     this.#bytes += bytes;
     this.#control.bytes = this.#bytes;
@@ -451,6 +489,15 @@ export class DiskWriter implements QueueWriter {
 function lastCommon(from: number, to: number, begin: number, end: number): number {
   const last = Math.min(to, end - 1);
   return last >= Math.max(from, begin) ? last : 0;
+}
+
+function sizeOf(files: Files, path: string): number {
+  const fd = files.open(path, "r");
+  try {
+    return files.size(fd);
+  } finally {
+    files.close(fd);
+  }
 }
 
 /** For tidying up after what has failed already. */

@@ -20,6 +20,8 @@ const SYNC_WANTED = 3;
 const ROTATE = 16;
 /** The reader's thread is to be told of the next append: it syncs always, and all is synced. */
 const SYNC_IDLE = 17;
+/** The ordinal of a segment whose file may be written over; 0 for none. Whoever takes it out has it. */
+const SPARE = 18;
 
 // Doubles.
 const COPIES = 16;
@@ -192,6 +194,20 @@ export class LogControl {
   }
 
   // By both.
+
+  /** To be set by the reader, and only when none is offered. */
+  set spare(ordinal: number) {
+    Atomics.store(this.#words, SPARE, ordinal);
+  }
+
+  get spare(): number {
+    return Atomics.load(this.#words, SPARE);
+  }
+
+  /** Takes the one that is offered; 0 for none. */
+  takeSpare(): number {
+    return Atomics.load(this.#words, SPARE) === 0 ? 0 : Atomics.exchange(this.#words, SPARE, 0);
+  }
 
   /** Written since the start, in all segments. */
   get bytes(): number {

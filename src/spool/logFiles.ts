@@ -14,6 +14,8 @@ interface LogFile {
   end: number;
   size: number;
   closed: boolean;
+  /** In this run, so that nothing in it is doubtful. */
+  sealed: boolean;
 }
 
 export class LogFiles {
@@ -26,7 +28,7 @@ export class LogFiles {
   constructor(files: Files, found: readonly SegmentInfo[], unread: number) {
     this.#files = files;
     for (const { ordinal, path, firstNumber, end, size, index } of found) {
-      this.#known.set(ordinal, { ordinal, path, firstNumber, end, size, closed: true });
+      this.#known.set(ordinal, { ordinal, path, firstNumber, end, size, closed: true, sealed: false });
       this.#bytes += size;
       if (index !== undefined && firstNumber >= unread) this.#topics.add(ordinal, index.topics);
     }
@@ -50,14 +52,14 @@ export class LogFiles {
 
   opened(ordinal: number, path: string, firstNumber: number): void {
     if (this.#known.has(ordinal)) return;
-    this.#known.set(ordinal, { ordinal, path, firstNumber, end: firstNumber, size: 0, closed: false });
+    this.#known.set(ordinal, { ordinal, path, firstNumber, end: firstNumber, size: 0, closed: false, sealed: false });
   }
 
   /** `unread`: the number that is read next. */
   closed({ ordinal, end, size, index }: Extract<WriterMessage, { type: "closed" }>, unread: number): void {
     const file = this.#known.get(ordinal);
     if (file === undefined) return;
-    Object.assign(file, { end, size, closed: true });
+    Object.assign(file, { end, size, closed: true, sealed: index !== undefined });
     if (index !== undefined && file.firstNumber >= unread) this.#topics.add(ordinal, index.topics);
   }
 
@@ -86,6 +88,24 @@ export class LogFiles {
     this.#known.delete(ordinal);
     this.#bytes -= file.size;
     return true;
+  }
+
+  /** The same, but `keep` may have the file: its bytes stay counted until they are `forgotten`. False when that may not be. */
+  give(ordinal: number, keep: (path: string, bytes: number) => void): boolean {
+    const file = this.#known.get(ordinal);
+    if (file?.sealed !== true) return false;
+    this.#topics.remove(ordinal);
+    try {
+      keep(file.path, file.size);
+    } catch {
+      return false;
+    }
+    this.#known.delete(ordinal);
+    return true;
+  }
+
+  forgotten(bytes: number): void {
+    this.#bytes -= bytes;
   }
 
   /** Messages by topic in those that have an index and lie behind the one that is being read. */

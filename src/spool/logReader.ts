@@ -277,7 +277,8 @@ export class LogReader {
     const next = this.segments.after(this.#segment, head.segment);
     const number = this.#number;
     const expected = Math.min(next?.previousEnd ?? last + 1, last + 1);
-    if (here?.cursor.torn === true && number < expected)
+    const left = here !== undefined && !here.cursor.sealed && here.cursor.next < here.limit(head);
+    if (left && number < expected)
       this.#damaged(here.segment, here.cursor.next, here.limit(head), here.cursor.unreadable);
     this.#lose(number, expected);
     if (next === undefined || next.firstNumber > last) {

@@ -214,8 +214,12 @@ function scan(search: SegmentSearch, segment: Unsealed, found: FoundSegments): S
   });
   if (result.torn) found.claimedEnd = Math.max(found.claimedEnd, claimedEnd(files, path, header, result.end, end));
   let left = size;
+  // What the last run was certain of is not there.
+  const lacking = last && state?.head.segment === ordinal && result.end < Math.min(state.head.offset, size);
   // An index that its footer does not point to is as good as none.
-  if (result.torn || result.sealed) {
+  if (!result.torn && !result.sealed && !lacking) {
+    if (repair && result.end < size && truncate(files, path, result.end)) left = result.end;
+  } else {
     let why = result.sealed ? "the index is damaged" : "the end of the log is cut or damaged";
     if (repair && !result.unreadable) {
       setAside(files, quarantine, path, result.end, size);

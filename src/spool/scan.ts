@@ -91,7 +91,7 @@ export class SegmentCursor {
   offset: number;
   /** Where it goes on; after "end" where the last good block (or the damage before it) ends. */
   next: number;
-  /** After "end": there are bytes left that are no block. */
+  /** After "end": there are bytes left that are no block, and do not begin with zeros. */
   torn = false;
   /** After "end": it ended before the index of a sealed segment. */
   sealed = false;
@@ -123,9 +123,10 @@ export class SegmentCursor {
     this.sealed = false;
     if (offset >= limit) return "end";
     if (this.#isBlock(offset, limit, false)) return this.#arrive(offset);
+    const rest = this.#isRest(offset, limit);
     const found = this.#search(offset + 1, Math.min(limit, offset + FAR));
     if (found < 0) {
-      this.torn = true;
+      this.torn = !rest;
       return "end";
     }
     this.next = found;
@@ -172,6 +173,15 @@ export class SegmentCursor {
     this.#load(offset, block.size, limit);
     at = offset - this.#start;
     return block.read(this.#window, at, this.#have) === "whole" && block.verify(this.#window, at, this.#seed);
+  }
+
+  /** Zeros instead of a header: what is behind them is an old segment's, whose file was written over. */
+  #isRest(offset: number, limit: number): boolean {
+    const length = Math.min(BLOCK_HEADER, limit - offset);
+    this.#load(offset, length, limit);
+    const at = offset - this.#start;
+    for (let byte = at; byte < at + length; byte++) if (byte >= this.#have || this.#window[byte] !== 0) return false;
+    return true;
   }
 
   /** Where the next good block begins, at `from` or behind it; -1 when there is none. */

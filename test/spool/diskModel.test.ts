@@ -4,6 +4,7 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import type { LogPosition } from "../../src/spool/checkpoint.ts";
 import { listSegments, openSegment } from "../../src/spool/scan.ts";
+import { segmentName } from "../../src/spool/segmentWriter.ts";
 import { FakeFiles } from "../support/fakeFiles.ts";
 import { DiskBench, freshStart, segmentsIn } from "./diskBench.ts";
 import { numbersOf, range, setOf, valuesOf } from "./logFixture.ts";
@@ -83,6 +84,13 @@ class Model {
     queue.dropSegments(done);
   }
 
+  turnOver(): void {
+    this.read(Number.POSITIVE_INFINITY);
+    if (this.files.dead) return;
+    this.settle(100);
+    this.makeCheckpoint();
+  }
+
   async sync(): Promise<void> {
     await this.bench.queue.syncNow();
   }
@@ -101,8 +109,14 @@ class Model {
     this.files.crash(how);
     for (const { path } of listSegments(this.files, "/log")) {
       const opened = openSegment(this.files, path);
-      if ("problem" in opened) this.files.remove(path);
-      else this.files.close(opened.fd);
+      if ("problem" in opened) {
+        this.files.remove(path);
+        continue;
+      }
+      this.files.close(opened.fd);
+      // A file that was written over has its old name again, or not its new header yet. A start calls it what that says.
+      const name = `/log/${segmentName(opened.header.ordinal)}`;
+      if (name !== path) this.files.rename(path, name);
     }
     const segments = segmentsIn(this.files);
     const { read, unsettled, ahead } = this.checkpoint;
@@ -176,6 +190,8 @@ const step = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant("read" as const), of: fc.integer({ min: 1, max: 6 }) }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant("settle" as const), of: fc.constantFrom(10, 70, 100) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("checkpoint" as const), of: fc.constant(0) }) },
+  // So that files are written over.
+  { weight: 4, arbitrary: fc.record({ do: fc.constant("turnover" as const), of: fc.constant(0) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("sync" as const), of: fc.constant(0) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("wait" as const), of: fc.constantFrom(400, 1000) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("faults" as const), of: fc.nat(4) }) },
@@ -205,6 +221,7 @@ test("a model of random operations on a disk that fails holds", async () => {
           else if (action === "read") model.read(of);
           else if (action === "settle") model.settle(of);
           else if (action === "checkpoint") model.makeCheckpoint();
+          else if (action === "turnover") model.turnOver();
           else if (action === "sync") await model.sync();
           else if (action === "wait") model.bench.now += of;
           else if (action === "faults") model.files.setFaults(FAULTS[of] ?? {});

@@ -80,7 +80,8 @@ async function pass(messages: number, credit: number, blocksPerTurn: (turn: numb
     expect([queue.written, queue.unread, queue.unsettled]).toEqual([messages, 0, 0]);
     await queue.syncNow();
     queue.dropSegments(queue.segmentsToDelete());
-    expect(readdirSync(directory)).toHaveLength(1);
+    // Others may be there to be written over.
+    expect(readdirSync(directory).filter((name) => name.endsWith(".segment"))).toHaveLength(1);
   } finally {
     worker.terminate();
     await queue.stop();

@@ -65,7 +65,7 @@ function readSegment(bytes: Buffer, below: number): ReadSegment | undefined {
       let next = at + 1;
       while (next < bytes.length && !isBlock(next)) next++;
       if (next === bytes.length) {
-        segment.torn = true;
+        segment.torn = bytes.subarray(at, at + 64).some((byte) => byte !== 0);
         break;
       }
       segment.damaged.push([at, next]);
