@@ -28,7 +28,7 @@ const NOTES = 16;
 /** For one step, on a machine that is busy. Milliseconds. */
 const PATIENCE = 60_000;
 // Of the word by which the two threads wait for each other.
-export const GO = 0;
+const GO = 0;
 export const STANDS = 1;
 export const DONE = 2;
 
