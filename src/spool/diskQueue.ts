@@ -206,6 +206,7 @@ export class DiskQueue implements QueueReader, QueueLink {
         break;
       case "state":
         this.#degraded(message.state === "degraded");
+        this.#giveBackSpares();
         this.#parts.onState(message.state, message.reason);
         break;
       case "syncWanted":
@@ -213,6 +214,7 @@ export class DiskQueue implements QueueReader, QueueLink {
         break;
       case "full":
         this.#full = true;
+        this.#giveBackSpares();
         this.#relieve();
         if (this.#control.wanted) this.#parts.onFull();
         break;
@@ -434,8 +436,15 @@ export class DiskQueue implements QueueReader, QueueLink {
     return sound && this.bytesOnDisk <= this.#limit / 2 && !this.#control.wanted;
   }
 
+  /** At once, where they are not to be kept: there may be no room for anything else. */
+  #giveBackSpares(): void {
+    this.setLimit(this.#limit);
+  }
+
   #keepSpare(ordinal: number): boolean {
     if (!this.#maySpare || !this.#spares.room || this.#spares.isIdle(performance.now())) return false;
+    // A failure would be taken for that of a file that is gone, and the system tells of it only once.
+    if (this.#sync.isSyncing(ordinal)) return false;
     return this.#kept.give(ordinal, (path, bytes) => this.#spares.add(ordinal, path, bytes));
   }
 

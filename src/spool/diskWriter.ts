@@ -432,18 +432,20 @@ export class DiskWriter implements QueueWriter {
     const { files } = this.#parts;
     const path = `${start.directory}/${spareName(spare)}`;
     // The other thread has counted its bytes.
-    let size = 0;
+    let size: number | undefined;
     try {
       size = sizeOf(files, path);
       this.#segment = SegmentWriter.over(files, start, path);
+      this.#counted = size;
     } catch {
+      // What cannot be deleted stays counted.
       quietly(() => {
+        const bytes = size ?? sizeOf(files, path);
         files.remove(path);
-        this.#count(-size);
+        this.#count(-bytes);
       });
       return false;
     }
-    this.#counted = size;
     this.#recount(this.#segment);
     return true;
   }

@@ -359,10 +359,11 @@ export class Spool {
     const { queue, held } = this;
     try {
       const free = this.#files.free(path);
-      held.freeze(free < minFree);
       const { bytesOnDisk: log } = queue;
       const journal = { journal: this.journal.bytes, journalToCome: this.#journalToCome };
       queue.setLimit(logLimit({ disk, minFree, free, log, held: held.bytes, ...journal }));
+      // With what the log has given back for it.
+      held.freeze(free + log - queue.bytesOnDisk < minFree);
     } catch (error) {
       this.#limitedLog.warn("the volume does not say how much is free", { why: String(error) }, "free");
     }

@@ -100,6 +100,11 @@ export class LogSync {
     if (this.#open?.ordinal === ordinal && this.#running === undefined) this.#close();
   }
 
+  /** The file is being synced: if that fails, it is for what lies in it then, whosever that is. */
+  isSyncing(ordinal: number): boolean {
+    return this.#running !== undefined && this.#open?.ordinal === ordinal;
+  }
+
   /** Milliseconds since everything written was safe. */
   get age(): number {
     return this.#due ? performance.now() - this.#lastAt : 0;

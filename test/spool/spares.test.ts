@@ -250,3 +250,54 @@ test("none are kept where room is short, and after a sync that failed; a start d
   left.files.crash("process");
   expect(spares(new DiskBench({ start: freshStart() }, left.files))).toBe(0);
 });
+
+test("a file that is being synced is none: its failure would be that of what is written there by then", async () => {
+  const bench = new DiskBench({ segmentSize: 3000 });
+  const { files, queue } = bench;
+  for (let block = 0; block < 40; block++) bench.append(3, 200);
+  files.holdSyncs = true;
+  const synced = queue.syncNow();
+  await Bun.sleep(0);
+  bench.settle(bench.takeAll());
+  const [first = 0] = bench.dropSettled();
+  expect(files.exists(`/log/${spareName(first)}`)).toBe(false);
+  expect(files.exists(`/log/${segmentName(first)}`)).toBe(false);
+  expect(spares(bench)).toBeGreaterThan(0);
+  files.holdSyncs = false;
+  files.releaseSyncs();
+  await synced;
+  await queue.stop();
+});
+
+test("what comes is written over them as long as there are any, before it takes more room", () => {
+  const bench = new DiskBench({ segmentSize: 3000, limit: 30_000 });
+  churn(bench, 4);
+  const before = bench.queue.bytesOnDisk;
+  expect(spares(bench)).toBeGreaterThan(1);
+  while (spares(bench) > 0) {
+    expect(bench.append(3, 200)).toBeGreaterThan(0);
+    expect(bench.queue.bytesOnDisk).toBe(bytesIn(bench.files));
+    expect(bench.queue.bytesOnDisk).toBeLessThan(before + 3000);
+  }
+});
+
+test("they go at once when the disk refuses: it may be full", () => {
+  const bench = new DiskBench({ segmentSize: 3000 });
+  churn(bench, 10);
+  expect(spares(bench)).toBeGreaterThan(0);
+  bench.files.failNext("write", "ENOSPC");
+  for (let block = 0; block < 20; block++) bench.append(3, 200);
+  expect([bench.states, spares(bench)]).toEqual([["degraded"], 0]);
+  expect(bench.queue.bytesOnDisk).toBe(bytesIn(bench.files));
+});
+
+test("one that cannot be opened when it is needed stays counted as long as it is there", () => {
+  const bench = new DiskBench({ segmentSize: 3000 });
+  churn(bench, 10);
+  expect(spares(bench)).toBeGreaterThan(0);
+  for (let block = 0; block < 30; block++) {
+    bench.files.failNext("open", "EMFILE");
+    bench.append(3, 200);
+    expect(bench.queue.bytesOnDisk).toBe(bytesIn(bench.files));
+  }
+});
