@@ -100,6 +100,7 @@ export class SegmentCursor {
   readonly #files: Files;
   readonly #fd: number;
   readonly #seed: number;
+  readonly #firstNumber: number;
   #chunk: Buffer | undefined;
   /** #window[0, #have) is the file from #start on. It is #chunk, or larger for one large block. */
   #window: Buffer = this.bytes;
@@ -111,6 +112,7 @@ export class SegmentCursor {
     this.#files = files;
     this.#fd = fd;
     this.#seed = header.seed;
+    this.#firstNumber = header.firstNumber;
     this.offset = from;
     this.next = from;
   }
@@ -168,6 +170,8 @@ export class SegmentCursor {
     let at = offset - this.#start;
     const state = block.read(this.#window, at, this.#have);
     if (state === "bad" || this.#have - at < BLOCK_HEADER || block.size > limit - offset) return false;
+    // Most of what an old segment's file has, at much less than the price of a checksum.
+    if (doubted && block.firstNumber < this.#firstNumber) return false;
     if ((doubted || state === "short") && !block.verifyHeader(this.#window, at, this.#seed)) return false;
     if (state === "whole") return block.verify(this.#window, at, this.#seed);
     this.#load(offset, block.size, limit);
@@ -189,8 +193,8 @@ export class SegmentCursor {
     let offset = from;
     while (limit - offset >= BLOCK_HEADER) {
       this.#load(offset, BLOCK_HEADER, limit);
-      const found = this.#window.subarray(0, this.#have).indexOf(MAGIC, offset - this.#start);
-      if (found < 0) {
+      const found = this.#window.indexOf(MAGIC, offset - this.#start);
+      if (found < 0 || found > this.#have - MAGIC.length) {
         const end = this.#start + this.#have;
         if (end - MAGIC.length < offset) return -1; // the file is shorter than it said
         offset = end - MAGIC.length + 1;
