@@ -102,7 +102,7 @@ test("a terminal gets the ledger, held topics with their reason, brokers, and co
     "✓ the ledger balances",
     "↳ the topic does not exist",
     "↳ 90 on disk (17.6 KiB)",
-    "buffer     1.0 GiB of 4.0 GiB in /var/lib/bruce, 17.6 KiB of it held, 512 B damaged and set aside",
+    "buffer     1.0 GiB of 4.0 GiB in /var/lib/bruce, 17.6 KiB of it held, 3 messages in memory alone, 512 B damaged and set aside",
     "down: connection refused",
     "3 possible duplicates",
   ]) {
