@@ -9,7 +9,7 @@ import {
   SEGMENT_HEADER,
   type SegmentHeader,
 } from "./format.ts";
-import { writeUint32 } from "./integers.ts";
+import { readInt64, writeUint32 } from "./integers.ts";
 
 const MAGIC = Buffer.alloc(4);
 writeUint32(MAGIC, 0, BLOCK_MAGIC);
@@ -170,8 +170,6 @@ export class SegmentCursor {
     let at = offset - this.#start;
     const state = block.read(this.#window, at, this.#have);
     if (state === "bad" || this.#have - at < BLOCK_HEADER || block.size > limit - offset) return false;
-    // Most of what an old segment's file has, at much less than the price of a checksum.
-    if (doubted && block.firstNumber < this.#firstNumber) return false;
     if ((doubted || state === "short") && !block.verifyHeader(this.#window, at, this.#seed)) return false;
     if (state === "whole") return block.verify(this.#window, at, this.#seed);
     this.#load(offset, block.size, limit);
@@ -201,10 +199,15 @@ export class SegmentCursor {
         continue;
       }
       offset = this.#start + found;
-      if (this.#isBlock(offset, limit, true)) return offset;
+      if (!this.#isOlder(found) && this.#isBlock(offset, limit, true)) return offset;
       offset++;
     }
     return -1;
+  }
+
+  /** It would have a lower number than the segment's: so has what is left of an old one, and a checksum costs much more. */
+  #isOlder(at: number): boolean {
+    return at + BLOCK_HEADER <= this.#have && readInt64(this.#window, at + 24) < this.#firstNumber;
   }
 
   /** Has [offset, offset + length) of the file in the window, as far as it exists. */
