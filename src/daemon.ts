@@ -90,8 +90,10 @@ export async function startDaemon({ settings, security, log, version, config }: 
         syncAlways: settings.buffer.sync === "always",
       },
       onFull: (bytes) => {
-        const atOnce = Math.max(bytes, spool?.roomAtOnce ?? 0);
-        if (pipeline.dropOldest(atOnce) === 0 || spool === undefined) return;
+        if (queue.writerWaits) pipeline.dropForWriter();
+        if (queue.writerWaits || spool === undefined) return;
+        const atOnce = Math.max(bytes, spool.roomAtOnce);
+        if (pipeline.dropOldest(atOnce) === 0) return;
         // A file goes as a whole, and stays as long as it has a message that is on its way.
         while (!spool.hasGarbage && pipeline.dropOldest(atOnce) > 0);
         void spool.giveBack();

@@ -82,6 +82,8 @@ export interface Pipeline {
   topicSettingsChanged(): void;
   /** See `Router.dropOldest`. */
   dropOldest(bytes: number): number;
+  /** See `Router.dropForWriter`. */
+  dropForWriter(): void;
   /**
    * Ends it at once. With a journal, what is not settled is delivered after the next start; otherwise it is given up. Returns
    * how many messages were given up.
@@ -236,6 +238,7 @@ export function startPipeline({
     },
     topicSettingsChanged,
     dropOldest: (bytes) => router.dropOldest(bytes),
+    dropForWriter: () => router.dropForWriter(),
     stop() {
       holder.stop();
       expiry.stop();

@@ -29,6 +29,9 @@ const SPILL_AGAIN = 1000;
 const BACK_SHARE = 3 / 4;
 const BACK_AT_LEAST = 1 << 16;
 
+/** Of the memory for batches, what is given up at once to make room in it. */
+const DROP_SHARE = 1 / 16;
+
 /** Says what became of messages, and gives their numbers back to the queue. */
 export interface Settle {
   /** `topic` is undefined for messages that belong to none (beyond max_topics). */
@@ -71,6 +74,8 @@ export class Router {
   /** Where the block came from that is being routed. */
   #mark: FrameMark | undefined;
   #scheduled = false;
+  /** The oldest are given up until the writer goes on. */
+  #dropping = false;
   #stopped = false;
 
   constructor(parts: RouterParts) {
@@ -124,9 +129,24 @@ export class Router {
 
   /**
    * Gives up the oldest messages that were never sent, under "dropped_oldest": those in batches and those that wait to be put
-   * into one, then those not read yet, until `bytes` bytes of them are gone or there are none. Returns how many bytes went.
+   * into one, then those not read yet, until `bytes` bytes of them, as they came, are gone or there are none. Returns how many
+   * bytes went.
    */
   dropOldest(bytes: number): number {
+    const gone = this.#dropRouted((soFar) => soFar < bytes);
+    return gone + this.#dropUnread(bytes - gone);
+  }
+
+  /**
+   * The same where the writer waits for memory: as many as it takes until it goes on, a part of the memory for batches at a time.
+   */
+  dropForWriter(): void {
+    this.#dropping = true;
+    this.#schedule();
+  }
+
+  /** Gives up the oldest of those in batches and of those that wait to be put into one, as long as there is `more` to give up. */
+  #dropRouted(more: (gone: number) => boolean): number {
     const { topics, settle } = this.#parts;
     const places: { topic: Topic; from: BatchQueue | Waiting }[] = [];
     for (const topic of topics.values()) {
@@ -136,15 +156,15 @@ export class Router {
         if (!topic.held && Number.isFinite(waiting.first)) places.push({ topic, from: waiting });
     }
     let gone = 0;
-    while (gone < bytes) {
+    while (more(gone)) {
       places.sort((a, b) => a.from.first - b.from.first);
       const [oldest, next] = places;
       if (oldest === undefined || !Number.isFinite(oldest.from.first)) break;
       const { topic, from } = oldest;
       if (from instanceof Waiting) {
         const upTo = next?.from.first ?? Number.POSITIVE_INFINITY;
-        const more = () => gone < bytes && from.first < upTo;
-        from.takeOldest(more, (number, _, start, end) => {
+        const another = () => more(gone) && from.first < upTo;
+        from.takeOldest(another, (number, _, start, end) => {
           gone += end - start;
           this.#discard(topic, number, "dropped_oldest");
           return true;
@@ -153,10 +173,28 @@ export class Router {
       }
       const batch = from.takeOldest();
       if (batch === undefined) break;
-      gone += batch.bytes.length;
+      gone += batch.plainBytes;
       settle.discarded(topic, batch.numbers, "dropped_oldest");
       batch.dispose();
     }
+    return gone;
+  }
+
+  /** Memory is used up. Answers whether there is some again, because the oldest were given up for a writer that waits. */
+  #dropFor(queue: QueueReader): boolean {
+    const { memory } = this.#parts.around;
+    const target = memory.cap * (1 - DROP_SHARE);
+    while (memory.full) {
+      if (this.#dropping) this.#dropping = queue.writerWaits;
+      if (!this.#dropping) return false;
+      // What is on its way, or held, may have taken all of it.
+      if (this.#dropRouted(() => memory.used > target) === 0 && this.#dropUnread(1) === 0) return false;
+    }
+    return true;
+  }
+
+  #dropUnread(bytes: number): number {
+    let gone = 0;
     while (gone < bytes) {
       const dropped = this.#discardBlock("dropped_oldest");
       if (dropped === 0) break;
@@ -181,7 +219,7 @@ export class Router {
     const now = this.#parts.now();
     let bytes = 0;
     while (bytes < BYTES_PER_TURN) {
-      if (around.memory.full) {
+      if (around.memory.full && !this.#dropFor(queue)) {
         this.#pauseForRoom();
         break;
       }
@@ -190,6 +228,8 @@ export class Router {
       this.#routeBlock(block, now);
       bytes += block.end - block.start;
       queue.release();
+      // Who waits next may be of an input that would rather wait.
+      if (this.#dropping) this.#dropping = queue.writerWaits;
     }
     for (const [waiting, topic] of this.#spilling)
       if (waiting.memory.used >= SPILL_BYTES) this.#spillOne(waiting, topic);

@@ -255,6 +255,12 @@ export class DiskQueue implements QueueReader, QueueLink {
     return this.#ring.bytesWaiting;
   }
 
+  get writerWaits(): boolean {
+    const waits = this.state === "degraded" && this.#ring.waitedFor;
+    // Not while what is in the files comes first, which may be much.
+    return waits && this.#ring.peek() === this.#reader.number;
+  }
+
   get state(): QueueState {
     return this.#control.state;
   }

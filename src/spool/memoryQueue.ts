@@ -119,4 +119,8 @@ export class MemoryQueue implements QueueReader, QueueLink {
   get bytesWaiting(): number {
     return this.#ring.bytesWaiting;
   }
+
+  get writerWaits(): boolean {
+    return this.#ring.waitedFor;
+  }
 }

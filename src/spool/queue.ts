@@ -103,6 +103,8 @@ export interface QueueReader {
   readonly unsettled: number;
   /** Bytes of frames appended and not yet released, as far as they are in memory. */
   readonly bytesWaiting: number;
+  /** The writer waits for memory, and for nothing else than that what is in memory is read. */
+  readonly writerWaits: boolean;
 }
 
 /** What the input thread needs to open its `QueueWriter`. Structured-cloneable. */

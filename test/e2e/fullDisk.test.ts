@@ -1,6 +1,7 @@
 // The disk has no room: `disk` is reached, the volume is down to `min_free_disk`, or it refuses although nobody expected that.
 // Nothing crashes, `when_full` is kept, and with room again everything goes on by itself.
 import { afterEach, describe, expect, test } from "bun:test";
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync, statfsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,18 +20,22 @@ const RECORD = ["batch.max_record=100k"];
 
 const bed = diskBed();
 
-function frame(index: number): Buffer {
-  const value = Buffer.alloc(SIZE, "x");
+function frame(index: number, filler: Buffer | string = "x"): Buffer {
+  const value = Buffer.alloc(SIZE, filler);
   value.write(String(index).padStart(12, "0"));
   return encodeAnyPartition({ topic: TOPIC, timestamp: 1_795_000_000_000, key: new Uint8Array(), value });
 }
 
+/** Nothing makes it smaller. */
+const NOISE = randomBytes(SIZE * 100);
+
 /** Writes them to the stream while there is room; `done` resolves when the socket took the last one. */
-async function stream(bruce: Bruce, from: number, to: number) {
+async function stream(bruce: Bruce, from: number, to: number, noise = false) {
+  const filler = (index: number) => (noise ? NOISE.subarray((index * 577) % (SIZE * 99)) : undefined);
   const client = await openStreamClient(bruce.sockets.stream);
   const done = (async () => {
     for (let at = from; at < to; at += 50) {
-      await client.write(Buffer.concat(range(at, Math.min(at + 50, to)).map(frame)));
+      await client.write(Buffer.concat(range(at, Math.min(at + 50, to)).map((index) => frame(index, filler(index)))));
     }
     await client.end();
   })();
@@ -44,6 +49,12 @@ function datagrams(bruce: Bruce, from: number, to: number): void {
 }
 
 const isFull = ({ buffer }: DaemonStatus) => buffer.full;
+
+/** The most bytes that a file of it may have from now on. Its log is one, too: it cannot tell, and goes on all the same. */
+function limitFiles({ pid }: Bruce, bytes: string): void {
+  const { exitCode, stderr } = Bun.spawnSync(["prlimit", "--pid", String(pid), `--fsize=${bytes}:unlimited`]);
+  if (exitCode !== 0) throw new Error(`no limit can be set: ${stderr}`);
+}
 
 async function readyz({ url }: Bruce): Promise<{ status: number; text: string }> {
   const answer = await fetch(`${url}/readyz`);
@@ -142,6 +153,45 @@ test("drop_oldest: the senders do not wait for a file that a batch on its way ke
   expect(held).toBeGreaterThan(500);
 });
 
+describe("drop_oldest where memory is what is full: the senders do not wait for Kafka, and the newest arrive", () => {
+  const set = [...RECORD, "buffer.memory=16m", 'input.stream.when_full="drop_oldest"'];
+  const COUNT = 60_000;
+
+  async function newestArrive(bruce: Bruce): Promise<void> {
+    const before = await bruce.until(({ ledger }) => ledger.received === COUNT);
+    expectBalanced(before);
+    // Of what memory holds it gives up a part at a time.
+    expect(before.ledger.held).toBeGreaterThan(6 * (MB / SIZE));
+    bed.back();
+    const status = await bed.drained(bruce);
+    expectBalanced(status);
+    const { delivered, discarded, discards_by_reason } = status.ledger;
+    expect(discards_by_reason).toEqual({ dropped_oldest: discarded });
+    // The first were delivered before.
+    expect(bed.arrived().slice(1000)).toEqual(range(COUNT - delivered + 1000, COUNT));
+  }
+
+  test("in memory alone", async () => {
+    const bruce = await bed.serve([...set, 'buffer.disk="0"']);
+    await (await stream(bruce, 0, 1000)).done;
+    await bed.drained(bruce);
+    bed.away();
+    await (await stream(bruce, 1000, COUNT, true)).done;
+    await newestArrive(bruce);
+  });
+
+  test("while the disk refuses", async () => {
+    const prefix = ["sh", "-c", 'trap "" XFSZ; exec "$@"', "sh"];
+    const bruce = await bed.serve([...set, "buffer.segment=1m"], { prefix });
+    await (await stream(bruce, 0, 1000)).done;
+    await bed.drained(bruce);
+    bed.away();
+    limitFiles(bruce, "0");
+    await (await stream(bruce, 1000, COUNT, true)).done;
+    await newestArrive(bruce);
+  });
+});
+
 const room = mkdtempSync(join(tmpdir(), "bruce-volume-"));
 const trial = mountSmallVolume(room, 1);
 const canMount = !("problem" in trial);
@@ -149,22 +199,17 @@ if (canMount) trial.close();
 rmSync(room, { recursive: true, force: true });
 
 test("the kernel refuses every write to a file (RLIMIT_FSIZE): degraded, and back by itself when it does no more", async () => {
-  // Also its log is such a file here: it cannot tell, and goes on all the same.
-  const limit = ({ pid }: Bruce, bytes: string) => {
-    const { exitCode, stderr } = Bun.spawnSync(["prlimit", "--pid", String(pid), `--fsize=${bytes}:unlimited`]);
-    if (exitCode !== 0) throw new Error(`no limit can be set: ${stderr}`);
-  };
   bed.away();
   // A write beyond the limit comes with a signal, which ends a process that does not ignore it.
   const prefix = ["sh", "-c", 'trap "" XFSZ; exec "$@"', "sh"];
   const bruce = await bed.serve([...RECORD, "buffer.memory=16m"], { prefix });
   await bed.write(bruce, 1000, { size: SIZE });
-  limit(bruce, "0");
+  limitFiles(bruce, "0");
   const { done } = await stream(bruce, 1000, 20_000);
   const degraded = await bruce.until(({ buffer }) => buffer.mode === "degraded" && buffer.full);
   expect(degraded.buffer.reason).toContain("EFBIG");
   expectBalanced(degraded);
-  limit(bruce, "unlimited");
+  limitFiles(bruce, "unlimited");
   await bruce.until(({ buffer }) => buffer.mode === "disk" && !buffer.full);
   bed.back();
   await done;

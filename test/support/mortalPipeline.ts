@@ -310,5 +310,6 @@ function logQueue(
       return frames.length - settled.size;
     },
     bytesWaiting: 0,
+    writerWaits: false,
   };
 }
