@@ -55,7 +55,8 @@ function checkLog(check: Check, log: string, consecutive: boolean): void {
     try {
       check.result.files++;
       check.result.bytes += opened.size;
-      const follows = before !== undefined && before.ordinal + 1 === ordinal;
+      // By its header, too: all of it may have been delivered, and the daemon write a new segment over it.
+      const follows = before !== undefined && before.ordinal + 1 === ordinal && header.ordinal === ordinal;
       if (before !== undefined)
         endOf(check, before, follows && consecutive ? header.previousEnd - before.end : 0, false);
       const noted = check.result.findings.length;
