@@ -278,7 +278,7 @@ export class DiskQueue implements QueueReader, QueueLink {
   get inMemoryAlone(): number {
     const kept = Math.max(this.#kept.end, this.#reader.number);
     const unread = this.state === "disk" ? 0 : this.#control.head().number - kept;
-    return this.#spans.unsettledIn(0) + Math.max(0, unread);
+    return this.#spans.alone + Math.max(0, unread);
   }
 
   // For the checkpoint, which takes them all in one turn.

@@ -36,6 +36,8 @@ export class Spans {
   hooks: SpanHooks;
   /** Ascending by `first`. */
   #segments: SegmentCount[] = [];
+  /** The unsettled that are in memory alone: of those whose ordinal is 0. */
+  #alone = 0;
   /** Beyond so many it is worth a look which of them are done. */
   #manySegments = 16;
   /** Ascending, and without overlap; some in between may be done, `#done` of them. */
@@ -101,7 +103,7 @@ export class Spans {
   /** One that was taken is as if it had not been: it is going to be taken again. */
   untake(number: number): void {
     if (!this.unsettled.delete(number)) throw new RangeError(`message ${number} was not taken, or is settled`);
-    (this.#segments[this.#segmentOf(number)] as SegmentCount).unsettled--;
+    this.#uncount(this.#segments[this.#segmentOf(number)] as SegmentCount, 1);
   }
 
   /** Those of [from, to) that are unsettled are in that segment, whatever they were in before. */
@@ -113,9 +115,13 @@ export class Spans {
     if (begin < 0 || (segments[begin] as SegmentCount).first >= to) return;
     let end = begin;
     let unsettled = 0;
-    for (; end < segments.length && (segments[end] as SegmentCount).first < to; end++)
-      unsettled += (segments[end] as SegmentCount).unsettled;
+    for (; end < segments.length && (segments[end] as SegmentCount).first < to; end++) {
+      const segment = segments[end] as SegmentCount;
+      unsettled += segment.unsettled;
+      this.#uncount(segment, segment.unsettled);
+    }
     segments.splice(begin, end - begin, { ordinal, first: from, unsettled });
+    if (ordinal === 0) this.#alone += unsettled;
   }
 
   /** The account of one that was taken and is not settled; 0 for none. */
@@ -130,7 +136,7 @@ export class Spans {
    */
   seams(numbers: MessageNumbers): number[] {
     const seams: number[] = [];
-    if (this.unsettledIn(0) === 0) return seams;
+    if (this.#alone === 0) return seams;
     let before = false;
     numbers.forEach((number, index) => {
       const alone = this.unsettled.has(number) && this.#segments[this.#segmentOf(number)]?.ordinal === 0;
@@ -138,6 +144,11 @@ export class Spans {
       before = alone;
     });
     return seams;
+  }
+
+  /** How many are in memory alone. */
+  get alone(): number {
+    return this.#alone;
   }
 
   /** How many of a segment's messages are unsettled. */
@@ -175,7 +186,7 @@ export class Spans {
     for (let at = from; at < to; index++) {
       const next = segments[index + 1];
       const end = next === undefined || next.first > to ? to : next.first;
-      (segments[index] as SegmentCount).unsettled -= end - at;
+      this.#uncount(segments[index] as SegmentCount, end - at);
       at = end;
     }
     if (this.#spans.length > 0) this.#settleSpans(from, to);
@@ -202,7 +213,13 @@ export class Spans {
     if (block.receiptAccount !== 0) this.#note(block, from, to);
   }
 
+  #uncount(segment: SegmentCount, count: number): void {
+    segment.unsettled -= count;
+    if (segment.ordinal === 0) this.#alone -= count;
+  }
+
   #countIn(ordinal: number, number: number, count: number): void {
+    if (ordinal === 0) this.#alone += count;
     const segments = this.#segments;
     const index = this.#segmentOf(number);
     const at = segments[index];

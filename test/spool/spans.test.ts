@@ -165,7 +165,22 @@ test("where messages in memory alone begin and end is known, of those that are n
         const left = [...open.entries()];
         const seams = [...left.keys()].filter((at) => at > 0 && left[at]?.[1] !== left[at - 1]?.[1]);
         expect(spans.seams(numbersOf(open.keys()))).toEqual(seams);
+        expect(spans.alone).toBe(spans.unsettledIn(0));
       }
     }),
   );
+});
+
+test("what was in memory alone and is written late is so no more", () => {
+  const spans = new Spans();
+  spans.take(blockOf(1, 10, { segment: 1 }));
+  spans.take(blockOf(11, 10, { segment: 0 }));
+  spans.take(blockOf(21, 10, { segment: 2 }));
+  spans.settle(numbersOf([12, 25]), "delivered");
+  expect([spans.alone, spans.seams(numbersOf(range(9, 12)))]).toEqual([9, [2]]);
+  spans.move(11, 16, 3);
+  expect([spans.alone, spans.unsettledIn(3)]).toEqual([5, 4]);
+  spans.untake(16);
+  spans.move(16, 21, 3);
+  expect([spans.alone, spans.unsettledIn(3), spans.seams(numbersOf(range(9, 24)))]).toEqual([0, 8, []]);
 });
