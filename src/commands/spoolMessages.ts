@@ -82,11 +82,17 @@ function* messagesOf(log: LogView, source: MessageSource, from: number, to: numb
       // A whole block may be left of an append that failed: its messages are in the next segment.
       const nextFirst = log.segments[index + 1]?.firstNumber ?? Number.POSITIVE_INFINITY;
       const limit = opened.size;
+      let tried = -1;
       for (let step = cursor.step(limit); step !== "end"; step = cursor.step(limit)) {
         if (step === "damage") {
           // All of it was delivered meanwhile, and the daemon writes a new segment over it.
           if (!source.files.exists(path)) break;
-          source.onDamage(path, cursor.offset);
+          // Where it writes, this may have been read in the middle of it: what is right now counts.
+          if (tried !== cursor.offset) {
+            tried = cursor.offset;
+            cursor.rest();
+            cursor.moveTo(tried);
+          } else source.onDamage(path, cursor.offset);
         } else if (cursor.block.firstNumber >= Math.min(to, nextFirst)) break;
         else yield* messagesIn(cursor, log, source, from, to);
       }
