@@ -183,7 +183,8 @@ export class Spool {
       journal,
       snapshot: () => this.#snapshot(),
       next: () => queue.head.number,
-      progress: () => queue.written + queue.settled - held.unsettled + held.noteReasons(),
+      // What the inputs discard is in the ledger alone.
+      progress: () => queue.written + queue.settled - held.unsettled + held.noteReasons() + users.ledger.total.received,
       hasGarbage: () => queue.segmentsToDelete().length > 0 || held.garbage().length > 0,
       journalNeedsIt: () => journal.lacks || (journal.crowded && (this.#degraded !== undefined || queue.full)),
       garbage: () => {
