@@ -58,6 +58,7 @@ export class Answers {
   /** Gives up a batch that was sent before. */
   giveUp(outbox: Outbox, batch: Batch, reason: DiscardReason): void {
     this.#changeContent(outbox);
+    outbox.uncertain = false;
     outbox.firstSentAt = undefined;
     this.#parts.journal.discarded(outbox, batch, reason);
     this.#parts.settlement.discardedBatch(outbox.partition.topic, batch, reason);
