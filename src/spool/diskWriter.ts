@@ -10,7 +10,7 @@
 //   segment of their own numbers, so that numbers still ascend from segment to segment.
 // - `append` never throws, and leaves two views behind for a block; the collector, which counts the shared memory as
 //   garbage-to-be and hardly ever runs by itself on this thread, is run by hand.
-import { codeOf, type Files } from "./files.ts";
+import { codeOf, type Files, quietly, sizeAt } from "./files.ts";
 import { BLOCK_HEADER, type BlockFields, BlockKind, SEGMENT_HEADER, sealBlock, writeBlockHeader } from "./format.ts";
 import { LogControl } from "./logControl.ts";
 import type { QueueOrder, QueueState, QueueWriter, SessionMark, WriterMessage } from "./queue.ts";
@@ -434,13 +434,13 @@ export class DiskWriter implements QueueWriter {
     // The other thread has counted its bytes.
     let size: number | undefined;
     try {
-      size = sizeOf(files, path);
+      size = sizeAt(files, path);
       this.#segment = SegmentWriter.over(files, start, path);
       this.#counted = size;
     } catch {
       // What cannot be deleted stays counted.
       quietly(() => {
-        const bytes = size ?? sizeOf(files, path);
+        const bytes = size ?? sizeAt(files, path);
         files.remove(path);
         this.#count(-bytes);
       });
@@ -491,22 +491,4 @@ export class DiskWriter implements QueueWriter {
 function lastCommon(from: number, to: number, begin: number, end: number): number {
   const last = Math.min(to, end - 1);
   return last >= Math.max(from, begin) ? last : 0;
-}
-
-function sizeOf(files: Files, path: string): number {
-  const fd = files.open(path, "r");
-  try {
-    return files.size(fd);
-  } finally {
-    files.close(fd);
-  }
-}
-
-/** For tidying up after what has failed already. */
-function quietly(action: () => void): void {
-  try {
-    action();
-  } catch {
-    // The first failure says what is wrong.
-  }
 }

@@ -83,6 +83,34 @@ export function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
 }
 
+/** For tidying up, and for what is tried again later: a failure is nobody's concern here. */
+export function quietly(action: () => void): void {
+  try {
+    action();
+  } catch {
+    // What matters was told already, or will be.
+  }
+}
+
+/** Bytes of the file at `path`. Throws what the file system throws. */
+export function sizeAt(files: Files, path: string): number {
+  const fd = files.open(path, "r");
+  try {
+    return files.size(fd);
+  } finally {
+    files.close(fd);
+  }
+}
+
+/** The same; 0 for what cannot be opened, or is no file. */
+export function sizeOrNothing(files: Files, path: string): number {
+  try {
+    return sizeAt(files, path);
+  } catch {
+    return 0;
+  }
+}
+
 /** Writes all of bytes[start, end), however short the single writes are. When it throws, some may have been written. */
 export function writeAll(files: Files, fd: number, bytes: Buffer, start: number, end: number, position: number): void {
   let at = start;

@@ -1,6 +1,6 @@
 // Sets damaged bytes aside, so that somebody may look at them: bounded, and never a reason to fail.
 import { basename, dirname, join } from "node:path";
-import { type Files, readAll, writeAll } from "./files.ts";
+import { type Files, readAll, sizeOrNothing, writeAll } from "./files.ts";
 
 /** What all files in quarantine may have together; the oldest go first. */
 export const QUARANTINE_LIMIT = 64 * 1024 * 1024;
@@ -104,21 +104,7 @@ function kept(files: Files, quarantine: string): Kept[] {
     .flatMap((name) => {
       const ordinal = /^(\d{8,})-/.exec(name)?.[1];
       const path = join(quarantine, name);
-      return ordinal === undefined ? [] : [{ path, ordinal: Number(ordinal), size: sizeOf(files, path) }];
+      return ordinal === undefined ? [] : [{ path, ordinal: Number(ordinal), size: sizeOrNothing(files, path) }];
     })
     .sort((a, b) => a.ordinal - b.ordinal);
-}
-
-/** 0 for what cannot be opened: not all that was set aside was a file. */
-function sizeOf(files: Files, path: string): number {
-  try {
-    const fd = files.open(path, "r");
-    try {
-      return files.size(fd);
-    } finally {
-      files.close(fd);
-    }
-  } catch {
-    return 0;
-  }
 }

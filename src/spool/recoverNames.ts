@@ -1,5 +1,5 @@
 // Gives segments their own names back: a copy, or one that somebody has renamed, would be taken for a later part of the log.
-import type { Files } from "./files.ts";
+import { type Files, quietly } from "./files.ts";
 import { setFileAside } from "./quarantine.ts";
 import type { RecoveryProblem } from "./recoverSegments.ts";
 import { segmentName } from "./segmentWriter.ts";
@@ -21,7 +21,7 @@ export function rightNames(
   misnamed: readonly Misnamed[],
   onProblem: (problem: RecoveryProblem) => void,
 ): void {
-  // They may have each other's names.
+  // They may have each other's names. If the disk refuses, what has another name is not read, and tried again at the next start.
   const away = misnamed.map(({ path, ...rest }) => ({ path, ...rest, now: `${path}.renamed` }));
   for (const { path, now } of away) quietly(() => files.rename(path, now));
   for (const { path, now, ordinal, size } of away) {
@@ -33,11 +33,4 @@ export function rightNames(
     } else if (setFileAside(files, quarantine, now, size)) what += ", which is another file; it was set aside";
     onProblem({ path, from: 0, to: size, why: what });
   }
-}
-
-/** A disk that refuses: what has another name is not read, and tried again at the next start. */
-function quietly(action: () => void): void {
-  try {
-    action();
-  } catch {}
 }

@@ -1,7 +1,7 @@
 // Finds the segments of one log at a start: reads headers and indexes, and blocks only where there is no index.
 import { FrameFault, FrameReader } from "../wire/frame.ts";
 import type { LogState } from "./checkpoint.ts";
-import { type Files, readAll } from "./files.ts";
+import { type Files, quietly, readAll, sizeOrNothing } from "./files.ts";
 import { BLOCK_HEADER, BlockHeader, BlockKind, endOfNumbers, SEGMENT_HEADER, type SegmentHeader } from "./format.ts";
 import { repairHeader } from "./headerRepair.ts";
 import { walkHeaders } from "./headerWalk.ts";
@@ -132,7 +132,7 @@ function openOrRepair(search: SegmentSearch, ordinal: number, path: string, prev
   const opened = openSegment(files, path);
   if (!("problem" in opened)) return opened;
   const { problem } = opened;
-  const size = sizeOf(files, path);
+  const size = sizeOrNothing(files, path);
   const tell = (why: string, to: number) => onProblem({ path, from: 0, to, why });
   if (!repair || problem.kind === "unreadable") {
     if (passes(problem.code)) onRefused?.(problem.message);
@@ -155,7 +155,7 @@ function openOrRepair(search: SegmentSearch, ordinal: number, path: string, prev
   }
   // A file that ends in its header was just being begun: there is nothing in it.
   const aside = size > 0 && setFileAside(files, quarantine, path, size);
-  if (!aside && size === 0) removeQuietly(files, path);
+  if (!aside && size === 0) quietly(() => files.remove(path));
   else tell(`${describe(problem)}; ${aside ? "it was set aside" : "it could not be set aside"}`, size);
   return undefined;
 }
@@ -289,25 +289,6 @@ function change(files: Files, path: string, action: (fd: number) => void): boole
     return true;
   } catch {
     return false;
-  }
-}
-
-function removeQuietly(files: Files, path: string): void {
-  try {
-    files.remove(path);
-  } catch {}
-}
-
-function sizeOf(files: Files, path: string): number {
-  try {
-    const fd = files.open(path, "r");
-    try {
-      return files.size(fd);
-    } finally {
-      files.close(fd);
-    }
-  } catch {
-    return 0;
   }
 }
 

@@ -7,7 +7,7 @@
 // - Behind the last block there are zeros, as many as a header has: there the log ends, and nothing is torn.
 // - Before the file gets its new name it has its new header, and no footer any more.
 import { randomBytes } from "node:crypto";
-import { codeOf, type Files, readAll, writeAll } from "./files.ts";
+import { codeOf, type Files, quietly, readAll, writeAll } from "./files.ts";
 import { BLOCK_HEADER, BlockHeader, decodeSegmentHeader, encodeSegmentHeader, SEGMENT_HEADER } from "./format.ts";
 import { encodeIndex, INDEX_FOOTER, IndexBuilder, type SegmentIndex } from "./segmentIndex.ts";
 
@@ -109,7 +109,7 @@ export class SegmentWriter {
       writeAll(files, fd, header, 0, header.length, 0);
     } catch (error) {
       files.close(fd);
-      ignoreFailure(() => files.remove(path));
+      quietly(() => files.remove(path));
       throw error;
     }
     return new SegmentWriter(files, start, path, fd, seed);
@@ -204,7 +204,7 @@ export class SegmentWriter {
       if (codeOf(error) === "EIO") this.broken = true;
       this.#soiled = true;
       this.#clean = this.#offset;
-      ignoreFailure(() => {
+      quietly(() => {
         this.#files.truncate(this.fd, this.#offset);
         this.#soiled = false;
         this.#old = 0;
@@ -229,14 +229,5 @@ export class SegmentWriter {
     const to = Math.min(this.#old, Math.ceil((end + BLOCK_HEADER) / PAGE) * PAGE);
     if (to > from) writeAll(this.#files, this.fd, ZEROS, 0, to - from, from);
     this.#clean = to;
-  }
-}
-
-/** For tidying up after an error that is thrown anyway. */
-function ignoreFailure(action: () => void): void {
-  try {
-    action();
-  } catch {
-    // The first error says what is wrong.
   }
 }

@@ -5,7 +5,7 @@
 //
 // What holds: a file that is offered is nobody's until one thread takes it out of the shared word; whoever has it may write
 // over it, or delete it. Its bytes count as the log's until it is deleted.
-import type { Files } from "./files.ts";
+import { type Files, quietly } from "./files.ts";
 import type { LogControl } from "./logControl.ts";
 import { spareName } from "./segmentWriter.ts";
 
@@ -23,7 +23,7 @@ export class Spares {
   #offered: { ordinal: number; bytes: number } | undefined;
   #neededAt = 0;
 
-  /** Those that an earlier run left behind are deleted. */
+  /** Those that an earlier run left behind are deleted; what cannot be now is at the next start. */
   constructor(files: Files, directory: string, control: LogControl) {
     this.#files = files;
     this.#directory = directory;
@@ -78,11 +78,4 @@ export class Spares {
     this.#offered = this.#waiting.pop();
     if (this.#offered !== undefined) this.#control.spare = this.#offered.ordinal;
   }
-}
-
-/** What cannot be deleted now is deleted at the next start. */
-function quietly(action: () => void): void {
-  try {
-    action();
-  } catch {}
 }

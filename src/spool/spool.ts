@@ -185,7 +185,7 @@ export class Spool {
       next: () => queue.head.number,
       // What the inputs discard is in the ledger alone.
       progress: () => queue.written + queue.settled - held.unsettled + held.noteReasons() + users.ledger.total.received,
-      hasGarbage: () => queue.segmentsToDelete().length > 0 || held.garbage().length > 0,
+      hasGarbage: () => this.hasGarbage || held.garbage().length > 0,
       journalNeedsIt: () => journal.lacks || (journal.crowded && (this.#degraded !== undefined || queue.full)),
       garbage: () => {
         const segments = queue.segmentsToDelete();
